@@ -1,0 +1,1 @@
+"""Exported captioners: SavedModel, ONNX, serving."""

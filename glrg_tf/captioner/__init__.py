@@ -1,0 +1,1 @@
+"""The captioner: feature pool, decoder step, decoding, presets."""

@@ -1,0 +1,1 @@
+"""Caption data sets on disk, feature files, batches, importers."""

@@ -1,0 +1,1 @@
+"""CIDEr-D in the graph, consensus scores, coco-caption scores."""

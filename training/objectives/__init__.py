@@ -1,0 +1,1 @@
+"""XE, DXE and DR: one object with one loss each."""
