@@ -1,0 +1,68 @@
+"""The feature pool: from the vocabularies of a video to one embedding (GL-RG eq. 4).
+
+Departures:
+- `joint` is what the released code does: one linear map over the concatenation, then ReLU.
+- `per_stream` is the paper: one linear map a stream to a common size, concatenated, then ReLU.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+
+from glrg_tf.captioner.presets import CaptionerConfig
+
+
+def _uniform(fan_in: int) -> keras.initializers.Initializer:
+    """PyTorch's default for a linear layer: uniform within 1/sqrt(fan_in), bias included."""
+    bound = 1.0 / math.sqrt(fan_in)
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
+def build_encoder(config: CaptionerConfig) -> keras.Model:
+    """Functional encoder: features float32 (B, D) -> video embedding float32 (B, E_v).
+
+    E_v is `pool_size` for `joint` and `pool_size` times the number of streams for `per_stream`.
+    Dropout is applied by the objectives, outside, from a stateless seed: a resumed run repeats its masks.
+    """
+    # === Layers ===
+    if config.feature_pool == "joint":
+        pools = {"feature_pool": _pool_layer("feature_pool", config.pool_size, config.feature_size)}
+    else:
+        pools = {
+            name: _pool_layer(f"feature_pool_{name}", config.pool_size, width) for name, width in config.streams
+        }
+    # === Functional Model ===
+    features = keras.Input((config.feature_size,), name="features")
+    if config.feature_pool == "joint":
+        pooled = pools["feature_pool"](features)
+    else:
+        parts, start = [], 0
+        for name, width in config.streams:
+            parts.append(pools[name](features[:, start : start + width]))
+            start += width
+        pooled = keras.layers.Concatenate(name="concatenate_streams")(parts) if len(parts) > 1 else parts[0]
+    return keras.Model(features, pooled, name="encoder")
+
+
+def build_video_projection(config: CaptionerConfig, embedding_width: int) -> keras.Model:
+    """Functional projection: video embedding float32 (B, E_v) -> the video's part of the gates (B, 4H).
+
+    It is the visual half of the LSTM's input kernel, applied once a video instead of once a caption a step.
+    """
+    video_embedding = keras.Input((embedding_width,), name="video_embedding")
+    layer = keras.layers.Dense(
+        4 * config.hidden_size,
+        use_bias=False,
+        kernel_initializer=_uniform(config.hidden_size),
+        name="video_gates",
+    )
+    return keras.Model(video_embedding, layer(video_embedding), name="video_projection")
+
+
+def _pool_layer(name: str, units: int, fan_in: int) -> keras.layers.Dense:
+    initializer = _uniform(fan_in)
+    return keras.layers.Dense(
+        units, activation="relu", kernel_initializer=initializer, bias_initializer=initializer.clone(), name=name
+    )
