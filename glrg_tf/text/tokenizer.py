@@ -43,7 +43,7 @@ class Tokenizer(Protocol):
 
 
 class ReleaseTokenizer:
-    """The release's rule: drop non-ASCII, lower-case, delete punctuation ("high-five" -> "highfive"), split on blanks."""
+    """The release's rule: drop non-ASCII, lower-case, delete punctuation, split on blanks ("Hi-fi!" -> "hifi")."""
 
     name = "release"
 

@@ -42,9 +42,7 @@ class Vocabulary:
         self._ids = {word: index for index, word in enumerate(self.words)}
 
     @classmethod
-    def build(
-        cls, token_lists: Iterable[Sequence[str]], min_count: int = 3, tokenizer: str = "release"
-    ) -> Vocabulary:
+    def build(cls, token_lists: Iterable[Sequence[str]], min_count: int = 3, tokenizer: str = "release") -> Vocabulary:
         """Returns the words that occur at least `min_count` times, by falling count, then alphabetically."""
         counts = Counter(word for tokens in token_lists for word in tokens)
         frequent = [word for word, count in counts.items() if count >= min_count and word not in SPECIAL_WORDS]
@@ -137,8 +135,9 @@ class Vocabulary:
 
 def _check_words(words: tuple[str, ...]) -> None:
     if words[:3] != SPECIAL_WORDS:
+        found = ", ".join(map(repr, words[:3])) or "nothing"
         raise DataError(
-            f"a vocabulary begins with {', '.join(SPECIAL_WORDS)}; found {', '.join(map(repr, words[:3])) or 'nothing'}",
+            f"a vocabulary begins with {', '.join(SPECIAL_WORDS)}; this one with {found}",
             remedy="pass the *_vocab.json of the release or a vocabulary.json of ours, unchanged",
         )
     for word in words:

@@ -1,0 +1,213 @@
+"""HDF5 files that nobody vouches for: every size, type and link is checked before memory is spent on it.
+
+Refused: links out of the file, virtual data sets and external storage (they read other files of this machine), types
+that are neither numbers nor text, and shapes that the file is too small to hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from glrg_tf.errors import DataError, FeatureError
+
+_DAMAGED = "the file is damaged or incomplete; copy or make it again"
+# gzip stores zeros at about 1000:1, real features at 2:1, label rows at 50:1; what is small anyway may be zeros.
+_MAX_COMPRESSION = 100
+_SMALL = 64 * 2**20  # bytes
+_TEXT_ROWS = (
+    64  # text is read in steps of this many, so that a few large strings shared by many rows cannot fill memory
+)
+_MAX_TEXT_BYTES = 4096  # longest single text (an id or a word) that is accepted
+
+
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike[str], *, error: type[DataError] = FeatureError) -> Iterator[h5py.File]:
+    """Yields the file opened for reading.
+
+    Raises:
+        DataError: (or `error`) missing, no HDF5, truncated.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise error("no such file" if not file.exists() else "not a file", where=file, remedy="check the path")
+    with _reading(file, "not a whole HDF5 file", error):
+        handle = h5py.File(file, "r")
+    with handle:
+        yield handle
+
+
+def dataset(
+    handle: h5py.File,
+    name: str,
+    *,
+    kinds: str = "",
+    ndim: int | None = None,
+    error: type[DataError] = FeatureError,
+) -> h5py.Dataset:
+    """Returns the data set at the path `name` after checking that it is safe to read.
+
+    Args:
+        handle: an open file.
+        name: path inside the file, such as `streams/keyframe/values`.
+        kinds: accepted NumPy kinds, such as "fiu" for numbers; empty for text (fixed or variable length).
+        ndim: wanted number of axes; for text always 1.
+        error: class to raise.
+
+    Raises:
+        DataError: (or `error`) missing, a foreign link, wrong type, wrong axes, larger than the file can hold.
+    """
+    where = f"{handle.filename}: {name}"
+    found = resolve(handle, name, error=error)
+    if not isinstance(found, h5py.Dataset):
+        raise error(f"'{name}' is a group, not a data set", where=where, remedy="check the layout of the file")
+    if found.is_virtual or found.external:
+        raise error("the data set keeps its values in other files", where=where, remedy="write them into this file")
+    wanted = ndim if kinds else 1
+    if found.shape is None or (wanted is not None and found.ndim != wanted):
+        raise error(f"'{name}' has shape {found.shape}, expected {wanted} axes", where=where, remedy="check the layout")
+    text = found.dtype.kind == "S" or h5py.check_string_dtype(found.dtype) is not None
+    if not (found.dtype.kind in kinds if kinds else text):
+        expected = "numbers" if kinds else "text"
+        raise error(f"'{name}' holds {found.dtype}, expected {expected}", where=where, remedy="store it as " + expected)
+    _check_size(handle, found, where, error)
+    return found
+
+
+def resolve(handle: h5py.File, name: str, *, error: type[DataError] = FeatureError) -> h5py.Group | h5py.Dataset:
+    """Returns the object at the path `name`, following hard links of this file only.
+
+    Raises:
+        DataError: (or `error`) nothing of that name, or a soft or external link on the way.
+    """
+    node: h5py.Group | h5py.Dataset = handle
+    for part in name.split("/"):
+        with _reading(handle.filename, f"'{name}' cannot be found", error):
+            link = node.get(part, getlink=True) if isinstance(node, h5py.Group) and part in node else None
+        if link is None:
+            raise error(f"'{name}' is missing", where=handle.filename, remedy=_contents(handle))
+        if not isinstance(link, h5py.HardLink):
+            raise error(
+                f"'{part}' is a link that may lead out of the file",
+                where=f"{handle.filename}: {name}",
+                remedy="copy the data into the file (h5repack, or h5py's copy with expand_external)",
+            )
+        with _reading(handle.filename, f"'{name}' cannot be opened", error):
+            node = node[part]
+    return node
+
+
+def read_array(data: h5py.Dataset, *, error: type[DataError] = FeatureError) -> np.ndarray:
+    """Returns all values of a checked data set.
+
+    Raises:
+        DataError: (or `error`) the stored bytes cannot be read.
+    """
+    with _reading(data.file.filename, f"'{data.name}' cannot be read", error):
+        return data[()]
+
+
+def read_strings(data: h5py.Dataset, *, error: type[DataError] = FeatureError) -> list[str]:
+    """Returns a checked text data set as a list.
+
+    Raises:
+        DataError: (or `error`) not utf-8, or a text longer than any id or word.
+    """
+    where = f"{data.file.filename}: {data.name}"
+    texts: list[str] = []
+    for start in range(0, data.shape[0], _TEXT_ROWS):
+        with _reading(data.file.filename, f"'{data.name}' cannot be read", error):
+            values = [v.encode("utf-8") if isinstance(v, str) else bytes(v) for v in data[start : start + _TEXT_ROWS]]
+        if max(map(len, values)) > _MAX_TEXT_BYTES:
+            raise error(
+                f"'{data.name}' holds a text of more than {_MAX_TEXT_BYTES} bytes", where=where, remedy=_DAMAGED
+            )
+        try:
+            texts += [value.decode("utf-8") for value in values]
+        except UnicodeError:
+            raise error(f"'{data.name}' is not utf-8 after row {start}", where=where, remedy="store utf-8") from None
+    return texts
+
+
+def attributes(node: h5py.File | h5py.Group | h5py.Dataset) -> dict[str, str | int | float | bool]:
+    """Returns the scalar text and number attributes of `node`; others are left out."""
+    found: dict[str, str | int | float | bool] = {}
+    for name in node.attrs:
+        identifier = node.attrs.get_id(name)
+        if identifier.shape != ():
+            continue
+        kind = identifier.dtype.kind
+        if kind in "biuf":
+            found[name] = node.attrs[name].item()
+        elif kind == "S" or h5py.check_string_dtype(identifier.dtype) is not None:
+            value = node.attrs[name]
+            found[name] = value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
+    return found
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Yields a new file that becomes `path` when the block succeeds and vanishes when it fails."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    os.close(descriptor)
+    try:
+        with h5py.File(name, "w", track_order=True) as handle:
+            yield handle
+        with open(name, "rb") as stream:
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def text_array(texts: list[str]) -> np.ndarray:
+    """Returns `texts` as fixed-length utf-8, the text that every HDF5 reader knows."""
+    encoded = [text.encode("utf-8") for text in texts]
+    width = max(map(len, encoded), default=1)
+    return np.array(encoded, dtype=h5py.string_dtype("utf-8", max(width, 1)))
+
+
+@contextlib.contextmanager
+def _reading(path: str | os.PathLike[str], what: str, error: type[DataError]) -> Iterator[None]:
+    """Turns what the HDF5 library raises on damaged bytes into `error`."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError) as cause:
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0][:200]
+        raise error(f"{what} ({reason})", where=path, remedy=_DAMAGED) from cause
+
+
+def _check_size(handle: h5py.File, data: h5py.Dataset, where: str, error: type[DataError]) -> None:
+    declared = data.size * data.dtype.itemsize
+    if not declared:
+        return
+    file_bytes = os.path.getsize(handle.filename)
+    offset = data.id.get_offset()
+    stored = min(data.id.get_storage_size(), file_bytes)
+    limit = stored
+    if stored and data.id.get_create_plist().get_nfilters() > 0:
+        limit = max(stored * _MAX_COMPRESSION, _SMALL)
+    if declared > limit or (offset is not None and offset + declared > file_bytes):
+        raise error(
+            f"the shape {data.shape} needs {declared} bytes, the file stores {stored} of {file_bytes}",
+            where=where,
+            remedy=_DAMAGED,
+        )
+
+
+def _contents(handle: h5py.File) -> str:
+    names = sorted(name for name, _ in zip(handle, range(20), strict=False))
+    return "the file holds: " + (", ".join(names) or "nothing")
