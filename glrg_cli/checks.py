@@ -87,7 +87,8 @@ def _try(name: str, check: Callable[[], str], needed: bool) -> Check:
         return Check(name, True, check(), needed)
     except Exception as error:  # whatever an installation can do wrong is what this command is there to say
         lines = str(error).strip().splitlines() or ["no reason given"]
-        return Check(name, False, f"{type(error).__name__}: {lines[0][:200]}", needed)
+        kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
+        return Check(name, False, kind + lines[0][:200], needed)
 
 
 def _version(package: str) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import importlib
 import importlib.util
-import os
 import signal
 import sys
 import traceback
@@ -19,6 +18,7 @@ from collections.abc import Iterator, Sequence
 
 from glrg_cli.common import Console, OutputClosedError
 from glrg_cli.parser import Parser, add_common_options, fill_common_defaults, nearest
+from glrg_cli.quiet import hush_tensorflow
 from glrg_tf.errors import ConfigError, DataError, GlrgError
 
 EXIT_BUG = 1
@@ -137,7 +137,7 @@ def _dispatch(words: list[str], console: Console) -> int:
 
 def _run(name: str, rest: list[str], console: Console) -> int:
     if not console.debug:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # must precede the import of TensorFlow
+        hush_tensorflow()
         warnings.simplefilter("ignore")
     parser = build_parser(name)
     try:

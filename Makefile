@@ -1,0 +1,44 @@
+# make test   sets up .venv on a fresh machine, then lint, type check and the test suite
+# make lint   lint and type check alone
+# make clean  removes what these made
+# Another interpreter: make test PYTHON=/path/to/python3.12
+
+SHELL := /bin/sh
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	if $$python -c '$(SUITABLE)' 2>/dev/null; then echo $$python; break; fi; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: test lint clean venv
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+venv: $(READY)
+
+# The stamp makes the second run quick: nothing is installed again until the pins change.
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(SUITABLE)'; then \
+	  echo "Python 3.11, 3.12 or 3.13 is needed; found: $$(python3 --version 2>&1). Try: make test PYTHON=/path/to/python3.12" >&2; \
+	  exit 2; fi
+	@if ! [ -x $(BIN)/python ]; then \
+	  echo "making $(VENV) with $$("$(PYTHON)" --version)"; \
+	  "$(PYTHON)" -m venv $(VENV) || "$(PYTHON)" -m virtualenv $(VENV) || { \
+	    rm -rf $(VENV); echo "this Python can make no virtual environment (its venv module is missing)" >&2; exit 2; }; fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
