@@ -1,0 +1,176 @@
+"""Batched beam search, its whole state in tensors, in two modes.
+
+- `beam_search` (default): a hypothesis that emits <end> keeps its place in the beam with its score frozen;
+  ranking by the sum of log-probabilities divided by length ** length_normalization (0: no division).
+- `release_beam_search` reproduces the released sampler (specs of the release, section 11): finished hypotheses are
+  copied to a list and keep competing, the list is ranked by perplexity with the word count as divisor.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from glrg_tf.captioner.decoder import DecoderWeights
+from glrg_tf.captioner.decoding import Decoded, step, word_table
+from glrg_tf.captioner.rollout import START_ID
+
+_NEVER = -1e30  # a finite "minus infinity": sums of it stay finite, unlike -inf - -inf
+
+
+def beam_search(
+    weights: DecoderWeights,
+    video_gates: tf.Tensor,
+    beam_size: int = 5,
+    num_captions: int = 1,
+    max_words: int = 28,
+    length_normalization: float = 0.0,
+    table: tf.Tensor | None = None,
+) -> Decoded:
+    """The `num_captions` best hypotheses of each video.
+
+    Without length normalisation the search stops as soon as the first `num_captions` places of every video are
+    finished: scores only fall, so nothing can overtake them. Ties go to the lower word rank, then the lower beam.
+
+    Args:
+        weights: the decoder's tensors.
+        video_gates: float32 (B, 4H).
+        beam_size: K; at least `num_captions`.
+        num_captions: how many to return, best first.
+        max_words: most words.
+        length_normalization: exponent of the length (words and <end>) that divides the score in the final ranking.
+        table: `word_table(weights)` when it is already at hand.
+
+    Returns:
+        `Decoded` with K = num_captions; a score is the (normalised) sum of log-probabilities, <end> included.
+    """
+    table = word_table(weights) if table is None else table
+    batch = tf.shape(video_gates)[0]
+
+    def body(t, tokens, log_probs, scores, finished, hidden, cell):
+        last = tf.where(t > 0, tokens[:, :, tf.maximum(t - 1, 0)], START_ID)
+        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, video_gates, beam_size)
+        first = tf.range(beam_size)[None, None, :] == 0
+        # A finished hypothesis has one continuation: itself.
+        words = tf.where(finished[:, :, None], 0, words)
+        picked = tf.where(finished[:, :, None], tf.where(first, 0.0, _NEVER), picked)
+        scores, word, parent, gained = _select(scores[:, :, None] + picked, words, picked, beam_size)
+        finished = tf.logical_or(tf.gather(finished, parent, batch_dims=1), word == 0)
+        tokens, log_probs = _append(tokens, log_probs, parent, word, gained, t)
+        hidden, cell = _reorder(hidden, parent), _reorder(cell, parent)
+        return t + 1, tokens, log_probs, scores, finished, hidden, cell
+
+    def more(t, tokens, log_probs, scores, finished, *_):
+        settled = finished if length_normalization else finished[:, :num_captions]
+        return tf.logical_and(t < max_words, tf.logical_not(tf.reduce_all(settled)))
+
+    state = (0, *_start(batch, beam_size, max_words), tf.zeros([batch, beam_size], tf.bool))
+    state += _zero_state(weights, batch * beam_size)
+    end = tf.while_loop(more, body, state, shape_invariants=_shapes(weights, beam_size, max_words, flags=1))
+    _, tokens, log_probs, scores, finished, _, _ = end
+    if length_normalization:
+        words = tf.reduce_sum(tf.cast(tokens != 0, tf.float32), axis=2)
+        length = words + tf.cast(finished, tf.float32)
+        scores = scores / tf.maximum(length, 1.0) ** length_normalization
+    scores, order = tf.math.top_k(scores, num_captions)
+    return Decoded(tf.gather(tokens, order, batch_dims=1), scores, tf.gather(log_probs, order, batch_dims=1))
+
+
+def release_beam_search(
+    weights: DecoderWeights,
+    video_gates: tf.Tensor,
+    beam_size: int = 5,
+    max_words: int = 28,
+    table: tf.Tensor | None = None,
+) -> Decoded:
+    """Every hypothesis the released sampler would finish, best (lowest perplexity) first.
+
+    Returns:
+        `Decoded` with K = max_words * beam_size; the score is minus the release's perplexity
+        exp(-S / words), `-1e30` where nothing was finished. `token_ids` keep what follows the first <end>
+        (the text ends there), because the release scores it too.
+    """
+    table = word_table(weights) if table is None else table
+    batch = tf.shape(video_gates)[0]
+
+    def body(t, tokens, log_probs, scores, hidden, cell, done, done_tokens, done_log_probs):
+        last = tf.where(t > 0, tokens[:, :, tf.maximum(t - 1, 0)], START_ID)
+        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, video_gates, beam_size)
+        scores, word, parent, gained = _select(scores[:, :, None] + picked, words, picked, beam_size)
+        tokens, log_probs = _append(tokens, log_probs, parent, word, gained, t)
+        ended = tf.logical_or(word == 0, t == max_words - 1)
+        # Here t counts from 0 where the release counts from 1: its divisor t - 1 is our t.
+        perplexity = tf.where(t > 0, tf.exp(-scores / tf.cast(tf.maximum(t, 1), tf.float32)), 10000.0)
+        done = done.write(t, tf.where(ended, -perplexity, _NEVER))
+        hidden, cell = _reorder(hidden, parent), _reorder(cell, parent)
+        stores = done, done_tokens.write(t, tokens), done_log_probs.write(t, log_probs)
+        return t + 1, tokens, log_probs, scores, hidden, cell, *stores
+
+    stores = [tf.TensorArray(tf.float32, max_words, element_shape=[None, beam_size])]
+    stores += [
+        tf.TensorArray(d, max_words, element_shape=[None, beam_size, max_words]) for d in (tf.int32, tf.float32)
+    ]
+    state = (0, *_start(batch, beam_size, max_words), *_zero_state(weights, batch * beam_size), *stores)
+    shapes = (*_shapes(weights, beam_size, max_words, flags=0), *(tf.TensorShape(None),) * 3)
+    end = tf.while_loop(lambda t, *_: t < max_words, body, state, shape_invariants=shapes)
+    # (T, B, K, ...) -> (B, T * K, ...): steps in order, beams in order, so ties go to the earlier one.
+    scores = tf.reshape(tf.transpose(end[6].stack(), [1, 0, 2]), [batch, max_words * beam_size])
+    tokens, log_probs = (
+        tf.reshape(tf.transpose(store.stack(), [1, 0, 2, 3]), [batch, max_words * beam_size, max_words])
+        for store in end[7:9]
+    )
+    scores, order = tf.math.top_k(scores, max_words * beam_size)
+    return Decoded(tf.gather(tokens, order, batch_dims=1), scores, tf.gather(log_probs, order, batch_dims=1))
+
+
+def _start(batch: tf.Tensor, beam_size: int, max_words: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Empty tokens and log-probabilities (B, K, T); scores (B, K) that leave only beam 0 standing."""
+    scores = tf.where(tf.range(beam_size) == 0, 0.0, _NEVER)
+    shape = [batch, beam_size, max_words]
+    return tf.zeros(shape, tf.int32), tf.zeros(shape), tf.tile(scores[None], [batch, 1])
+
+
+def _zero_state(weights: DecoderWeights, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    zeros = tf.zeros([rows, weights.recurrent_kernel.shape[0]])
+    return zeros, zeros
+
+
+def _shapes(weights: DecoderWeights, beam_size: int, max_words: int, flags: int) -> tuple[tf.TensorShape, ...]:
+    width = weights.recurrent_kernel.shape[0]
+    shapes = [[], [None, beam_size, max_words], [None, beam_size, max_words], [None, beam_size]]
+    shapes += [[None, beam_size]] * flags + [[None, width]] * 2
+    return tuple(tf.TensorShape(s) for s in shapes)
+
+
+def _best_words(weights, table, last, hidden, cell, video_gates, beam_size):
+    """The K best next words of every beam: ids and log-probabilities (B, K, K), and the new state (B * K, H)."""
+    gates = tf.repeat(video_gates, beam_size, axis=0)
+    logits, hidden, cell = step(weights, table, tf.reshape(last, [-1]), hidden, cell, gates)
+    best, words = tf.math.top_k(logits, beam_size)
+    picked = best - tf.reduce_logsumexp(logits, axis=1, keepdims=True)
+    shape = [-1, beam_size, beam_size]
+    return tf.reshape(words, shape), tf.reshape(picked, shape), hidden, cell
+
+
+def _select(candidates, words, picked, beam_size):
+    """The K best of K x K candidates (B, beam, word rank): score, word, parent beam and log-probability (B, K)."""
+
+    def ranked(values):  # word rank first, then beam: the release's stable order
+        return tf.reshape(tf.transpose(values, [0, 2, 1]), [-1, beam_size * beam_size])
+
+    scores, place = tf.math.top_k(ranked(candidates), beam_size)
+    word = tf.gather(ranked(words), place, batch_dims=1)
+    gained = tf.gather(ranked(picked), place, batch_dims=1)
+    return scores, word, place % beam_size, gained
+
+
+def _append(tokens, log_probs, parent, word, gained, t):
+    here = tf.equal(tf.range(tf.shape(tokens)[2]), t)  # an equality mask: one_hot on a scalar index breaks ONNX
+    tokens = tf.where(here, word[:, :, None], tf.gather(tokens, parent, batch_dims=1))
+    log_probs = tf.where(here, gained[:, :, None], tf.gather(log_probs, parent, batch_dims=1))
+    return tokens, log_probs
+
+
+def _reorder(state: tf.Tensor, parent: tf.Tensor) -> tf.Tensor:
+    """Rows of (B * K, H) by parent beam (B, K)."""
+    batch, beam_size = tf.shape(parent)[0], tf.shape(parent)[1]
+    return tf.gather(state, tf.reshape(parent + beam_size * tf.range(batch)[:, None], [-1]))
