@@ -181,8 +181,8 @@ def encode_references(
 
     def identify(word: str) -> int:
         found = vocabulary.id_of(word)
-        if found != vocabulary.UNK or unknown == "shared":
+        if found > vocabulary.UNK:  # a caption that spells "<end>" does not end there
             return found
-        return ids.setdefault(word, size + len(ids))
+        return vocabulary.UNK if unknown == "shared" else ids.setdefault(word, size + len(ids))
 
     return [[[identify(word) for word in tokenizer(text)] for text in captions] for captions in captions_per_video]

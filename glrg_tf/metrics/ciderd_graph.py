@@ -19,9 +19,7 @@ def tensors(tables: ReferenceTables) -> dict[str, tf.Tensor]:
     }
 
 
-def score(
-    tables: dict[str, tf.Tensor], token_ids: tf.Tensor, video_rows: tf.Tensor, use_eos: bool
-) -> tf.Tensor:
+def score(tables: dict[str, tf.Tensor], token_ids: tf.Tensor, video_rows: tf.Tensor, use_eos: bool) -> tf.Tensor:
     """Returns float32 (N,) CIDEr-D; see `CiderD.__call__`."""
     words, lengths = _trim(token_ids, use_eos)
     count = tf.shape(words)[0]
