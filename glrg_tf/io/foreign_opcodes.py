@@ -154,7 +154,7 @@ def _tail_pair(machine: PickleMachine) -> tuple[Any, Any]:
     return module, name
 
 
-_OPCODES: dict[bytes, Callable[[PickleMachine], None]] = {
+_OPCODES: dict[bytes, Callable[[PickleMachine], object]] = {
     b"\x80": _protocol,
     b"\x95": _frame,
     b"(": PickleMachine.mark,
@@ -216,4 +216,4 @@ _OPCODES: dict[bytes, Callable[[PickleMachine], None]] = {
 }
 
 
-_TABLE: list[Callable[[PickleMachine], None]] = [_OPCODES.get(bytes([code]), _refused) for code in range(256)]
+_TABLE: list[Callable[[PickleMachine], object]] = [_OPCODES.get(bytes([code]), _refused) for code in range(256)]
