@@ -88,11 +88,11 @@ def resolve(handle: h5py.File, name: str, *, error: type[DataError] = FeatureErr
     """
     node: h5py.Group | h5py.Dataset = handle
     for part in name.split("/"):
-        with _reading(handle.filename, f"'{name}' cannot be found", error):
-            link = node.get(part, getlink=True) if isinstance(node, h5py.Group) and part in node else None
-        if link is None:
+        # Asked of the link itself: looking through it would already open the other file.
+        links = node.id.links if isinstance(node, h5py.Group) else None
+        if links is None or not part or not links.exists(part.encode("utf-8")):
             raise error(f"'{name}' is missing", where=handle.filename, remedy=_contents(handle))
-        if not isinstance(link, h5py.HardLink):
+        if links.get_info(part.encode("utf-8")).type != h5py.h5l.TYPE_HARD:
             raise error(
                 f"'{part}' is a link that may lead out of the file",
                 where=f"{handle.filename}: {name}",
@@ -103,6 +103,16 @@ def resolve(handle: h5py.File, name: str, *, error: type[DataError] = FeatureErr
     return node
 
 
+def names(node: h5py.File | h5py.Group | h5py.Dataset, *, error: type[DataError] = FeatureError) -> list[str]:
+    """Returns the names in a group, sorted; none for a data set.
+
+    Raises:
+        DataError: (or `error`) the group cannot be read.
+    """
+    with _reading(node.file.filename, f"'{node.name}' cannot be listed", error):
+        return sorted(node) if isinstance(node, h5py.Group) else []
+
+
 def read_array(data: h5py.Dataset, *, error: type[DataError] = FeatureError) -> np.ndarray:
     """Returns all values of a checked data set.
 
@@ -111,6 +121,18 @@ def read_array(data: h5py.Dataset, *, error: type[DataError] = FeatureError) -> 
     """
     with _reading(data.file.filename, f"'{data.name}' cannot be read", error):
         return data[()]
+
+
+def read_rows(data: h5py.Dataset | np.ndarray, first: int, last: int) -> np.ndarray:
+    """Returns rows `first` to `last` of a checked data set, or of its memory map.
+
+    Raises:
+        FeatureError: the stored bytes cannot be read.
+    """
+    if isinstance(data, np.ndarray):
+        return data[first:last]
+    with _reading(data.file.filename, f"'{data.name}' cannot be read", FeatureError):
+        return data[first:last]
 
 
 def read_strings(data: h5py.Dataset, *, error: type[DataError] = FeatureError) -> list[str]:
@@ -209,5 +231,4 @@ def _check_size(handle: h5py.File, data: h5py.Dataset, where: str, error: type[D
 
 
 def _contents(handle: h5py.File) -> str:
-    names = sorted(name for name, _ in zip(handle, range(20), strict=False))
-    return "the file holds: " + (", ".join(names) or "nothing")
+    return "the file holds: " + (", ".join(names(handle)[:20]) or "nothing")

@@ -5,17 +5,15 @@ The release's own lists are in Python 2 hash order and cannot be rebuilt: `load_
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from glrg_tf.errors import DataError
-from glrg_tf.io import atomic
+from glrg_tf.io import atomic, documents
 
 SPECIAL_WORDS = ("<end>", "<start>", "<unk>")
 MAX_LENGTH = 30  # positions of a label row: <start>, up to 28 words and <end>, as in the release
@@ -110,7 +108,7 @@ class Vocabulary:
         Raises:
             DataError: missing or damaged file.
         """
-        value = _read_json(Path(path))
+        value = documents.read_json(path, max_bytes=_MAX_BYTES)
         if not isinstance(value, dict) or not isinstance(value.get("words"), list):
             raise DataError(
                 "not a vocabulary file: no list 'words'", where=path, remedy='expected {"words": [...], "tokenizer": …}'
@@ -124,12 +122,12 @@ class Vocabulary:
         Raises:
             DataError: missing or damaged file, not a vocabulary.
         """
-        if Path(path).suffix in (".h5", ".hdf5"):
+        if os.fspath(path).endswith((".h5", ".hdf5")):
             from glrg_tf.io import hdf5
 
             with hdf5.open_file(path, error=DataError) as handle:
                 return _from_list(hdf5.read_strings(hdf5.dataset(handle, "vocab", error=DataError)), path)
-        value = _read_json(Path(path))
+        value = documents.read_json(path, max_bytes=_MAX_BYTES)
         return _from_list(value, path) if isinstance(value, list) else cls.load(path)
 
 
@@ -155,16 +153,3 @@ def _from_list(words: Sequence[Any], path: object, tokenizer: str = "release") -
         raise DataError(error.what, where=path, remedy=error.remedy) from None
     except TypeError:
         raise DataError("the vocabulary holds something other than words", where=path) from None
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataError("the vocabulary file is larger than any vocabulary", where=path, remedy="wrong file?")
-        return json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"the vocabulary cannot be read ({error.strerror})", where=path, remedy="check the path"
-        ) from None
-    except (ValueError, RecursionError):
-        raise DataError("the vocabulary is not valid utf-8 JSON", where=path, remedy="restore the file") from None
