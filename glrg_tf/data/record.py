@@ -10,7 +10,7 @@ from typing import Any
 
 from glrg_tf.errors import AnnotationError
 
-MAX_ID_BYTES = 1024
+MAX_ID_LENGTH = 1000  # four utf-8 bytes each stay below what a feature file may hold as one id
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _REQUIRED = ("id", "split", "captions")
 _OPTIONAL = ("scores", "video", "start", "end", "category", "levels")
@@ -105,12 +105,14 @@ def check_records(records: Sequence[VideoRecord]) -> list[str]:
 def _check_record(record: VideoRecord) -> list[str]:
     name = f"video '{record.id}'"
     problems = []
-    if not record.id.strip() or not record.id.isprintable() or len(record.id.encode("utf-8")) > MAX_ID_BYTES:
-        problems.append(f"the id {record.id[:80]!r} is blank, longer than {MAX_ID_BYTES} bytes or not printable")
+    if not record.id.strip() or not record.id.isprintable() or len(record.id) > MAX_ID_LENGTH:
+        problems.append(f"the id {record.id[:80]!a} is blank, longer than {MAX_ID_LENGTH} characters or not printable")
     if not _SPLIT.fullmatch(record.split):
         problems.append(f"{name} has the split {record.split!r}, no name")
     if not record.captions:
         problems.append(f"{name} has no captions")
+    if not all(map(_is_utf8, (record.id, *record.captions))):
+        problems.append(f"video {record.id!a} has text with half a surrogate pair, which utf-8 cannot hold")
     blank = [number for number, text in enumerate(record.captions, start=1) if not text.strip()]
     if blank:
         problems.append(f"caption {blank[0]} of {name} is empty")
@@ -131,3 +133,7 @@ def _is_number(value: Any) -> bool:
 
 def _are_numbers(values: Any) -> bool:
     return isinstance(values, list) and all(map(_is_number, values))
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -57,9 +57,7 @@ def read_json_lines(
             where = f"{path}: line {number}"
             value = parse_json(line, where, error=error)
             if not isinstance(value, dict):
-                raise error(
-                    f"expected a JSON object, found {type(value).__name__}", where=where, remedy="mend the line"
-                )
+                raise error(f"expected a JSON object, found {type(value).__name__}", where=where, remedy="mend it")
             yield number, value
 
 
