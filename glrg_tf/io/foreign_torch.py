@@ -165,7 +165,7 @@ def _read_zip(stream: BufferedReader, data: mmap.mmap) -> Any:
 def _fill(stream: BufferedReader, storage: np.ndarray, position: int) -> None:
     stream.seek(position)
     # A buffered readinto is whole unless the file has shrunk meanwhile.
-    if storage.nbytes and stream.readinto(storage.view(np.uint8)) != storage.nbytes:
+    if storage.nbytes and stream.readinto(storage.view(np.uint8)) != storage.nbytes:  # type: ignore[arg-type]
         raise RefusedError("a tensor storage is cut short")
 
 
