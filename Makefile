@@ -36,7 +36,7 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	  "$(PYTHON)" -m venv $(VENV) || "$(PYTHON)" -m virtualenv $(VENV) || { \
 	    rm -rf $(VENV); echo "this Python can make no virtual environment (its venv module is missing)" >&2; exit 2; }; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 clean:
