@@ -79,7 +79,7 @@ def build_tables(
     videos = np.repeat(np.arange(len(sizes)), sizes)
     documents = float(len(sizes) if num_documents is None else num_documents)
     if document_frequency is None:
-        held = np.unique(videos[grams.reference] * (len(grams.keys) + 1) + grams.gram) % (len(grams.keys) + 1)
+        held = ngrams.distinct(videos[grams.reference] * (len(grams.keys) + 1) + grams.gram) % (len(grams.keys) + 1)
         frequency = np.bincount(held, minlength=len(grams.keys)).astype(np.float64)
         known = (grams.keys, frequency)
     else:
@@ -152,11 +152,11 @@ def _assemble(
     value = grams.count * squared_idf[grams.gram] / np.maximum(norm[slot], np.finfo(np.float64).tiny)
 
     # What holds an id above the packed range can never be met in a caption; it has done its part in the norms.
-    searched = np.unique(np.concatenate([known[0], grams.keys]))
+    searched = ngrams.distinct(np.concatenate([known[0], grams.keys]))
     searched = searched[searched >= 0]
     searched_idf = _squared_idf(_look_up(*_sorted(*known), searched), documents)
     kept = grams.keys[grams.gram] >= 0
-    index = np.searchsorted(searched, grams.keys[grams.gram][kept])
+    index = np.searchsorted(searched, grams.keys)[grams.gram[kept]]
     pair = videos[grams.reference[kept]] * (len(searched) + 1) + index
     bigrams = np.maximum(lengths - 1, 0)[grams.reference[kept]]
     pair, count, bigrams, value = _merge(pair, grams.count[kept], bigrams, value[kept])
