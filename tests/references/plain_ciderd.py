@@ -1,4 +1,4 @@
-"""CIDEr-D over dictionaries, as the usual Python scorer writes it: the opponent of the in-graph reward.
+"""CIDEr-D over dictionaries, written as the usual Python scorer is: the opponent of the in-graph reward.
 
 Reference: plsang/cider `ciderD_scorer.py` (the scorer GL-RG trains with).
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 Ngram = tuple[str, ...]
-Vectors = tuple[list[dict[Ngram, float]], list[float], int]
+Vectors = tuple[list[defaultdict[Ngram, float]], list[float], int]
 
 SIGMA = 6.0
 ORDERS = 4
@@ -48,7 +49,9 @@ class PlainCiderD:
     Args:
         references: for each video its captions as token ids, without or with <start> and padding.
         use_eos: whether the first 0 counts as a word.
-        cache_references: keep the references' vectors; the release makes them again for every caption it scores.
+        cache: what is kept of the references between calls. "nothing": each caption makes the n-grams of its
+            references again, as the release does. "counts": n-grams are kept, weights are made again, as the usual
+            scorer does when it is given cooked references. "vectors": all of it is kept.
         document_frequency: n-gram to number of videos; from `references` when None.
         num_documents: number of videos behind `document_frequency`.
     """
@@ -58,58 +61,69 @@ class PlainCiderD:
         references: Sequence[Sequence[Sequence[int]]],
         *,
         use_eos: bool = True,
-        cache_references: bool = False,
+        cache: Literal["nothing", "counts", "vectors"] = "counts",
         document_frequency: Mapping[Ngram, float] | None = None,
         num_documents: int | None = None,
     ) -> None:
-        self.use_eos = use_eos
+        self.use_eos, self.cache = use_eos, cache
         self.texts = [[caption_string([*caption, 0], use_eos) for caption in video] for video in references]
+        self.counts = [[count_ngrams(text) for text in video] for video in self.texts]
         self.log_documents = math.log(num_documents or len(references))
         self.frequency = document_frequency or self._document_frequency()
-        self.cached = [[self._vectors(count_ngrams(t)) for t in video] for video in self.texts]
-        if not cache_references:
-            self.cached = None
+        self.vectors = [[self._vectors(c) for c in video] for video in self.counts] if cache == "vectors" else []
 
     def _document_frequency(self) -> Mapping[Ngram, float]:
         frequency: defaultdict[Ngram, float] = defaultdict(float)
-        for video in self.texts:
-            for ngram in {ngram for text in video for ngram in count_ngrams(text)}:
+        for video in self.counts:
+            for ngram in {ngram for counts in video for ngram in counts}:
                 frequency[ngram] += 1.0
         return frequency
 
     def _vectors(self, counts: Counter[Ngram]) -> Vectors:
-        vectors: list[dict[Ngram, float]] = [{} for _ in range(ORDERS)]
-        squares, length = [0.0] * ORDERS, 0
+        vectors: list[defaultdict[Ngram, float]] = [defaultdict(float) for _ in range(ORDERS)]
+        norms, length = [0.0] * ORDERS, 0
         for ngram, count in counts.items():
             order = len(ngram) - 1
-            weight = count * (self.log_documents - math.log(max(1.0, self.frequency.get(ngram, 0.0))))
-            vectors[order][ngram] = weight
-            squares[order] += weight**2
+            rarity = self.log_documents - np.log(max(1.0, self.frequency.get(ngram, 0.0)))
+            vectors[order][ngram] = float(count) * rarity
+            norms[order] += pow(vectors[order][ngram], 2)
             if order == 1:
                 length += count  # the length of the penalty is the number of bigrams
-        return vectors, [math.sqrt(s) for s in squares], length
+        return vectors, [np.sqrt(norm) for norm in norms], length
+
+    def _references(self, video_row: int) -> list[Vectors]:
+        if self.cache == "vectors":
+            return self.vectors[video_row]
+        if self.cache == "counts":
+            return [self._vectors(counts) for counts in self.counts[video_row]]
+        return [self._vectors(count_ngrams(text)) for text in self.texts[video_row]]
 
     def score(self, token_ids: Sequence[int], video_row: int) -> float:
         """CIDEr-D of one caption, 0 to 10."""
-        vectors, norms, length = self._vectors(count_ngrams(caption_string(token_ids, self.use_eos)))
-        if self.cached is None:
-            references = [self._vectors(count_ngrams(text)) for text in self.texts[video_row]]
-        else:
-            references = self.cached[video_row]
-        total = 0.0
-        for other_vectors, other_norms, other_length in references:
-            penalty = math.exp(-((length - other_length) ** 2) / (2 * SIGMA**2))
-            for order in range(ORDERS):
-                overlap = 0.0
-                for ngram, weight in vectors[order].items():
-                    other = other_vectors[order].get(ngram, 0.0)
-                    overlap += min(weight, other) * other
-                if norms[order] != 0 and other_norms[order] != 0:
-                    overlap /= norms[order] * other_norms[order]
-                total += overlap * penalty
-        return 10.0 * total / (ORDERS * len(references))
+        hypothesis = self._vectors(count_ngrams(caption_string(token_ids, self.use_eos)))
+        references = self._references(video_row)
+        total = np.zeros(ORDERS)
+        for reference in references:
+            total += similarity(hypothesis, reference)
+        return float(np.mean(total) / len(references) * 10.0)
 
     def __call__(self, token_ids: np.ndarray, video_rows: np.ndarray) -> np.ndarray:
         """Float64 (N,) scores of int (N, T) captions against the references of int (N,) video rows."""
         pairs = zip(token_ids.tolist(), video_rows, strict=True)
         return np.array([self.score(row, int(video)) for row, video in pairs])
+
+
+def similarity(hypothesis: Vectors, reference: Vectors) -> np.ndarray:
+    """Clipped cosine times the length penalty, float64 (4,), one number an order."""
+    vectors, norms, length = hypothesis
+    other_vectors, other_norms, other_length = reference
+    penalty = np.e ** (-((length - other_length) ** 2) / (2 * SIGMA**2))
+    values = np.zeros(ORDERS)
+    for order in range(ORDERS):
+        for ngram, weight in vectors[order].items():
+            other = other_vectors[order].get(ngram, 0.0)
+            values[order] += min(weight, other) * other
+        if norms[order] != 0 and other_norms[order] != 0:
+            values[order] /= norms[order] * other_norms[order]
+        values[order] *= penalty
+    return values

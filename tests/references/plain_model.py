@@ -27,7 +27,7 @@ WEIGHT_SHAPES: dict[str, Callable[[int, int, int], tuple[int, ...]]] = {
     "feature_pool/kernel": lambda v, d, h: (d, h),
     "feature_pool/bias": lambda v, d, h: (h,),
     "video_gates/kernel": lambda v, d, h: (h, 4 * h),
-    "word_embedding": lambda v, d, h: (v, h),
+    "word_embedding/embeddings": lambda v, d, h: (v, h),
     "lstm/word_kernel": lambda v, d, h: (h, 4 * h),
     "lstm/recurrent_kernel": lambda v, d, h: (h, 4 * h),
     "logits/kernel": lambda v, d, h: (h, v),
@@ -80,7 +80,7 @@ def lstm_step(
     """
     h, c = state
     kernel = tf.concat([weights["lstm/word_kernel"], weights["video_gates/kernel"]], axis=0)  # (2H, 4H)
-    words = tf.gather(weights["word_embedding"], token_ids)
+    words = tf.gather(weights["word_embedding/embeddings"], token_ids)
     gates = tf.matmul(tf.concat([words, video], axis=1), kernel) + tf.matmul(h, weights["lstm/recurrent_kernel"])
     i, f, g, o = tf.split(gates, 4, axis=1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)

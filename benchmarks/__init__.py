@@ -1,0 +1,1 @@
+"""Benchmarks: what is shipped against the plain form of the same work, and both against the machine's arithmetic."""
