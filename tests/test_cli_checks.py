@@ -1,0 +1,29 @@
+"""`glrg checks` says what works here, and why something does not."""
+
+from __future__ import annotations
+
+import json
+
+from glrg_cli import checks
+from glrg_cli.main import main
+
+
+def test_everything_needed_works_here(capsys):
+    assert main(["checks", "--json"]) == 0
+    found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    for name in ("python", "tensorflow", "keras", "numpy", "h5py", "java", "pycocoevalcap"):
+        assert found[name]["works"], found[name]
+        assert found[name]["needed"]
+    assert "java" in found["java"]["detail"]
+    assert "tensorflow-io native" in found
+
+
+def test_a_broken_part_is_named_with_its_reason(capsys, monkeypatch):
+    def no_java() -> str:
+        raise FileNotFoundError("no java here")
+
+    monkeypatch.setattr(checks, "_java", no_java)
+    assert main(["checks"]) == 1
+    text = capsys.readouterr().err
+    assert "no java here" in text
+    assert "needed and not working: java" in text
