@@ -7,6 +7,10 @@ from typing import Literal
 
 from glrg_tf.errors import ConfigError
 
+# Modules with `NAMES` and `resolve(name) -> captioner folder`. Named, not imported: they convert foreign checkpoints
+# into captioners, so they stand below this room.
+PRESET_PROVIDERS = ("glrg_tf.convert.zoo_presets",)
+
 RELEASE_STREAMS = (("long_range", 300), ("short_range", 400), ("keyframe", 1000))
 
 

@@ -1,0 +1,317 @@
+"""The captioner people hold: features in, sentences out; loads from and saves to a folder.
+
+CAPTIONER/
+  config.json        model sizes, decoding defaults, format version
+  vocabulary.json    words and the tokenizer they belong to
+  model.weights.h5   one data set a weight, named `layer/variable`
+  model_card.md      for people
+  manifest.json      sha256 of the above
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from glrg_tf.captioner import beam, decoding
+from glrg_tf.captioner.model import CaptionerModel
+from glrg_tf.captioner.presets import PRESET_PROVIDERS, CaptionerConfig
+from glrg_tf.config import from_dict, to_dict
+from glrg_tf.errors import CheckpointError, ConfigError, DataError, FeatureError
+from glrg_tf.io import atomic, hdf5
+from glrg_tf.text.tokenizer import get_tokenizer
+from glrg_tf.text.vocabulary import Vocabulary
+
+FORMAT = "glrg-captioner"
+VERSION = 1
+_BATCH = 64  # videos decoded at once: bounds memory whatever the caller passes
+_MAX_BEAM = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Caption:
+    """One caption of one video."""
+
+    text: str
+    score: float  # sum of log-probabilities, <end> included; in release mode minus the perplexity
+    token_ids: tuple[int, ...]  # words only
+    token_log_probs: tuple[float, ...]  # of the words and, where it was emitted, of <end>
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodingConfig:
+    """Defaults of `VideoCaptioner.generate`."""
+
+    beam_size: int = 5  # hypotheses kept; 1 is greedy
+    length_normalization: float = 0.0  # exponent of the length that divides a hypothesis' score
+    max_words: int = 28  # as in the release
+
+    def __post_init__(self) -> None:
+        """Refuses settings no search can run with."""
+        if not 1 <= self.beam_size <= _MAX_BEAM:
+            raise ConfigError(f"beam_size must lie in 1..{_MAX_BEAM}, found {self.beam_size}", where="beam_size")
+        if not 1 <= self.max_words <= 510:
+            raise ConfigError(f"max_words must lie in 1..510, found {self.max_words}", where="max_words")
+
+
+class VideoCaptioner:
+    """A trained captioner: networks, vocabulary and decoding defaults.
+
+    Args:
+        model: encoder and decoder with their weights.
+        vocabulary: the words of the decoder's outputs.
+        decoding: defaults of `generate`.
+
+    Example:
+        >>> captioner = VideoCaptioner.from_preset("runs/a")
+        >>> captioner.generate(features)[0][0].text
+        'a man is playing a guitar'
+    """
+
+    def __init__(
+        self, model: CaptionerModel, vocabulary: Vocabulary, decoding: DecodingConfig | None = None
+    ) -> None:
+        if len(vocabulary) != model.config.vocabulary_size:
+            raise CheckpointError(
+                f"the vocabulary has {len(vocabulary)} words, the model {model.config.vocabulary_size}",
+                remedy="use the vocabulary the model was trained with",
+            )
+        self.model, self.vocabulary = model, vocabulary
+        self.decoding = decoding or DecodingConfig()
+        self._functions: dict[tuple[Any, ...], Callable[..., decoding.Decoded]] = {}
+
+    @property
+    def config(self) -> CaptionerConfig:
+        """Sizes of the networks."""
+        return self.model.config
+
+    def generate(
+        self,
+        features: np.ndarray,
+        beam_size: int | None = None,
+        num_captions: int = 1,
+        compat: Literal["release"] | None = None,
+    ) -> list[list[Caption]]:
+        """Captions of every row of features, best first.
+
+        Args:
+            features: float32 (N, D), the streams of `config.streams` side by side.
+            beam_size: hypotheses kept; 1 is greedy; None takes the captioner's default.
+            num_captions: captions a video; at most `beam_size`.
+            compat: "release" decodes as the released code does.
+
+        Returns:
+            N lists of `num_captions` captions (fewer only in release mode, where distinct ones may run out).
+
+        Raises:
+            FeatureError: wrong width or values that are not finite.
+            ConfigError: `beam_size` or `num_captions` out of range.
+        """
+        beam_size = self.decoding.beam_size if beam_size is None else beam_size
+        settings = dataclasses.replace(self.decoding, beam_size=beam_size)
+        if not 1 <= num_captions <= beam_size <= self.config.vocabulary_size:
+            raise ConfigError(
+                f"{num_captions} captions from a beam of {beam_size}", remedy="ask for at most --beam captions"
+            )
+        features = self._checked(features)
+        decode = self._decoder(settings, num_captions, compat)
+        captions: list[list[Caption]] = []
+        for start in range(0, len(features), _BATCH):
+            decoded = decode(tf.constant(features[start : start + _BATCH]))
+            captions += self._read(decoded, num_captions)
+        return captions
+
+    def score(self, features: np.ndarray, token_ids: np.ndarray) -> np.ndarray:
+        """Log-probabilities of given captions.
+
+        Args:
+            features: float32 (N, D).
+            token_ids: int32 (N, T), words then <end> and zeros.
+
+        Returns:
+            float32 (N, T), log p of each token up to the first <end>, zero after it.
+        """
+        video_gates = self.model.encode(tf.constant(self._checked(features)))
+        weights = self.model.decoder_weights()
+        table = decoding.word_table(weights)
+        hidden = cell = tf.zeros([len(token_ids), self.config.hidden_size])
+        token, alive, columns = tf.fill([len(token_ids)], Vocabulary.START), tf.ones([len(token_ids)], tf.bool), []
+        for t in range(token_ids.shape[1]):
+            logits, hidden, cell = decoding.step(weights, table, token, hidden, cell, video_gates)
+            token = tf.constant(token_ids[:, t], tf.int32)
+            log_probs = tf.gather(tf.nn.log_softmax(logits), token, batch_dims=1)
+            columns.append(tf.where(alive, log_probs, 0.0))
+            alive = tf.logical_and(alive, token != 0)
+        return tf.stack(columns, axis=1).numpy()
+
+    def _checked(self, features: np.ndarray) -> np.ndarray:
+        features = np.asarray(features, np.float32)
+        if features.ndim != 2 or features.shape[1] != self.config.feature_size:
+            streams = " + ".join(f"{name} {width}" for name, width in self.config.streams)
+            raise FeatureError(
+                f"features of shape {features.shape}, this captioner reads (N, {self.config.feature_size})",
+                remedy=f"give the streams it was trained on: {streams}",
+            )
+        bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        if bad.size:
+            raise FeatureError("features that are not finite", where=f"row {bad[0]}", remedy="extract them again")
+        return features
+
+    def _decoder(self, settings: DecodingConfig, num_captions: int, compat: str | None) -> Callable[..., Any]:
+        key = (settings, num_captions, compat)
+        if key not in self._functions:
+
+            @tf.function(input_signature=[tf.TensorSpec([None, self.config.feature_size], tf.float32)])
+            def decode(features: tf.Tensor) -> decoding.Decoded:
+                video_gates = self.model.encode(features)
+                weights = self.model.decoder_weights()
+                if compat == "release" and settings.beam_size > 1:
+                    return beam.release_beam_search(weights, video_gates, settings.beam_size, settings.max_words)
+                if settings.beam_size == 1:
+                    return decoding.greedy(weights, video_gates, settings.max_words)
+                return beam.beam_search(
+                    weights,
+                    video_gates,
+                    settings.beam_size,
+                    num_captions,
+                    settings.max_words,
+                    settings.length_normalization,
+                )
+
+            self._functions[key] = decode
+        return self._functions[key]
+
+    def _read(self, decoded: decoding.Decoded, num_captions: int) -> list[list[Caption]]:
+        tokens, scores, log_probs = (np.asarray(x) for x in decoded)
+        tokenizer = get_tokenizer(self.vocabulary.tokenizer)
+        videos = []
+        for row in range(len(tokens)):
+            captions: list[Caption] = []
+            for ids, score, gained in zip(tokens[row], scores[row], log_probs[row], strict=True):
+                words = self.vocabulary.decode(ids)
+                length = int(np.argmin(ids != 0)) if (ids == 0).any() else len(ids)
+                known = tuple(int(i) for i in ids[:length])
+                # The released search finishes a hypothesis more than once; its first place is its best.
+                if score > beam._NEVER and known not in {c.token_ids for c in captions}:
+                    spent = tuple(float(x) for x in gained[: length + 1])
+                    captions.append(Caption(tokenizer.detokenize(words), float(score), known, spent))
+                if len(captions) == num_captions:
+                    break
+            videos.append(captions)
+        return videos
+
+    # --- folders -----------------------------------------------------------------------------------------------
+
+    def save_to_preset(
+        self, path: str | os.PathLike[str], *, card: str = "", extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """Writes the captioner folder, whole or not at all.
+
+        Args:
+            path: the folder; an existing captioner there is replaced.
+            card: text of `model_card.md`.
+            extra: further entries of `config.json` (provenance, scores).
+        """
+        target = Path(path)
+        if target.exists() and not (target / "config.json").is_file():
+            raise ConfigError("the folder exists and is no captioner", where=target, remedy="choose another one")
+        with atomic.new_folder(target, replace=True) as folder:
+            self.write(folder, card=card, extra=extra)
+
+    def write(self, folder: Path, *, card: str = "", extra: Mapping[str, Any] | None = None) -> None:
+        """Writes the files of a captioner into an existing folder (see the module's docstring)."""
+        config = {"format": FORMAT, "version": VERSION, **(extra or {})}
+        config |= {"model": to_dict(self.config), "decoding": to_dict(self.decoding)}
+        atomic.write_json(folder / "config.json", config)
+        self.vocabulary.save(folder / "vocabulary.json")
+        write_weights(folder / "model.weights.h5", self.model.get_weights())
+        atomic.write_text(folder / "model_card.md", card or "# GL-RG captioner\n")
+        atomic.write_manifest(folder)
+
+    @classmethod
+    def from_preset(cls, name_or_path: str | os.PathLike[str]) -> VideoCaptioner:
+        """Loads a captioner folder, a run folder (its best checkpoint) or a named preset.
+
+        Raises:
+            CheckpointError: not found, damaged, of another version, or weights that do not fit.
+        """
+        folder = resolve(name_or_path)
+        atomic.verify_manifest(folder)
+        try:
+            values = json.loads((folder / "config.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"config.json cannot be read ({error})", where=folder) from error
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise CheckpointError("not a captioner folder", where=folder, remedy="pass a run or a captioner folder")
+        if values.get("version") != VERSION:
+            raise CheckpointError(
+                f"captioner format {values.get('version')!r}, this program reads {VERSION}", where=folder
+            )
+        try:
+            config = from_dict(CaptionerConfig, values.get("model", {}))
+            settings = from_dict(DecodingConfig, values.get("decoding", {}))
+            vocabulary = Vocabulary.load(folder / "vocabulary.json")
+        except (ConfigError, DataError) as error:
+            raise CheckpointError(error.what, where=folder / "config.json", remedy=error.remedy) from error
+        if len(vocabulary) != config.vocabulary_size:
+            raise CheckpointError("vocabulary.json and config.json disagree on the vocabulary's size", where=folder)
+        weights = read_weights(folder / "model.weights.h5")
+        model = CaptionerModel(config)
+        model.set_weights(weights, where=str(folder / "model.weights.h5"))
+        return cls(model, vocabulary, settings)
+
+
+def resolve(name_or_path: str | os.PathLike[str]) -> Path:
+    """The captioner folder behind a folder, a run or a preset name.
+
+    Raises:
+        CheckpointError: nothing of that name.
+    """
+    path = Path(name_or_path)
+    if (path / "model.weights.h5").is_file():
+        return path
+    for pointer in (path / "best", path / "latest"):
+        if pointer.is_file():
+            named = (path / pointer.read_text("utf-8").strip()).resolve()
+            if named.is_relative_to(path.resolve()) and (named / "model.weights.h5").is_file():
+                return named
+    if not path.exists():
+        for provider in map(importlib.import_module, PRESET_PROVIDERS):
+            if str(name_or_path) in provider.NAMES:
+                return provider.resolve(str(name_or_path))
+    known = "a run folder of `glrg train`, a captioner folder, or a preset name"
+    raise CheckpointError("no captioner there" if path.exists() else "not found", where=path, remedy=f"pass {known}")
+
+
+def write_weights(path: str | os.PathLike[str], weights: Mapping[str, np.ndarray]) -> None:
+    """Writes named float arrays to an HDF5 file, whole or not at all."""
+    with hdf5.new_file(path) as handle:
+        for name, value in weights.items():
+            handle.create_dataset(name, data=value)
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Reads what `write_weights` wrote: `layer/variable` -> array.
+
+    Raises:
+        CheckpointError: damaged, or not numbers.
+    """
+    weights = {}
+    try:
+        with hdf5.open_file(path) as handle:
+            for layer in handle:
+                group = hdf5.resolve(handle, layer)
+                for name in group:
+                    data = hdf5.dataset(handle, f"{layer}/{name}", kinds="f")
+                    weights[f"{layer}/{name}"] = hdf5.read_array(data)
+    except DataError as error:
+        raise CheckpointError(error.what, where=error.where, remedy=error.remedy) from error
+    return weights
