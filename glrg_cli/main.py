@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Bring in and look around": {
         "convert": ("glrg_cli.convert", "turn an original PyTorch checkpoint into a captioner"),
-        "zoo": ("glrg_cli.zoo", "list the captioners that can be named"),
+        "zoo": ("glrg_cli.zoo", "reproduce the published table from the original release"),
         "bench": ("glrg_cli.bench", "measure our speed against the plain form"),
         "checks": ("glrg_cli.checks", "what is installed and works on this machine"),
         "demo": ("glrg_cli.demo", "the whole path on a small made-up dataset, in minutes"),
