@@ -1,0 +1,69 @@
+"""`glrg convert`: turns an original PyTorch checkpoint into a captioner, without PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glrg_cli.common import Console
+
+HELP = "turn an original PyTorch checkpoint into a captioner"
+EXAMPLES = """\
+example:
+  glrg convert glrg-release model/GL-RG_XE_msrvtt/model.pth \\
+      --vocabulary data/metadata/msrvtt_train_vocab.json --out captioners/glrg-xe-msrvtt
+
+The vocabulary is the one of the train split: each split of the release has its own, in an order of its own."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the formats and their options."""
+    formats = parser.add_subparsers(dest="format", metavar="FORMAT", required=True)
+    release = formats.add_parser(
+        "glrg-release", help="a model.pth of the GL-RG release", description=HELP, epilog=EXAMPLES
+    )
+    release.add_argument("checkpoint", metavar="MODEL.pth", help="torch file, legacy or zip")
+    release.add_argument(
+        "--vocabulary", required=True, metavar="FILE", help="the train split's *_vocab.json or *_sequencelabel.h5"
+    )
+    release.add_argument("--out", required=True, metavar="CAPTIONER", help="the captioner folder to write")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Converts and prints where every tensor went."""
+    from glrg_tf.convert.glrg_captioner import convert_release
+
+    checkpoint, lines = convert_release(args.checkpoint, args.vocabulary, args.out)
+    rows = [
+        [
+            line.source,
+            _shape(line.source_shape),
+            line.target,
+            _shape(line.target_shape),
+            line.placement,
+            f"{line.minimum:+.3f}..{line.maximum:+.3f}",
+        ]
+        for line in lines
+    ]
+    columns = ["PyTorch", "shape", "captioner", "shape", "placement", "range"]
+    console.table("Tensors", columns, rows)
+    total = sum(value.size for value in checkpoint.tensors.values())
+    agreed = "agrees with" if checkpoint.words else "fits the size of"
+    console.info(f"{total:,} parameters; the vocabulary {agreed} the checkpoint; written to {args.out}")
+    console.result(
+        {
+            "captioner": args.out,
+            "sha256": checkpoint.sha256,
+            "parameters": total,
+            "vocabulary_size": checkpoint.sizes["V"],
+            "vocabulary_checked": checkpoint.words is not None,
+            "tensors": [dataclasses.asdict(line) for line in lines],
+        }
+    )
+    return 0
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape)
