@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,20 +15,21 @@ MAX_BYTES = 2**30  # a caption file above this is not one: MSR-VTT's largest has
 
 
 def read_text(path: str | os.PathLike[str], *, error: type[DataError] = DataError, max_bytes: int = MAX_BYTES) -> str:
-    """Returns a utf-8 file as text, without a byte-order mark.
+    """Returns a utf-8 file as text, line ends as they are, without a byte-order mark.
 
     Raises:
         DataError: (or `error`) missing, unreadable, larger than `max_bytes`, not utf-8.
     """
     file = Path(path)
     try:
-        if file.is_dir():
-            raise error("a folder where a file is expected", where=file, remedy="name the file")
-        size = file.stat().st_size
-        if size > max_bytes:
-            raise error(f"the file has {size} bytes, at most {max_bytes} are read", where=file, remedy="wrong file?")
-        return file.read_text("utf-8-sig")
-    except FileNotFoundError:
+        status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode):  # a pipe or device may never end
+            raise error("not an ordinary file", where=file, remedy="name a file")
+        if status.st_size > max_bytes:
+            what = f"the file has {status.st_size} bytes, at most {max_bytes} are read"
+            raise error(what, where=file, remedy="wrong file?")
+        return file.read_bytes().decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
         raise error("no such file", where=file, remedy="check the path") from None
     except OSError as cause:
         raise error(f"the file cannot be read ({cause.strerror})", where=file, remedy="check its rights") from None

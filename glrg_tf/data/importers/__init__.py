@@ -1,1 +1,87 @@
-"""One file per foreign annotation format."""
+"""Importers: one file per foreign format, all of them ending in the one caption dataset of dataset.py.
+
+Every importer module has `read(sources, options) -> Annotations`; `import_dataset` does what is the same for all:
+splits, video files, features, and the folder that is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glrg_tf.data.dataset import write_dataset
+from glrg_tf.data.importers import features, splits, videos
+from glrg_tf.data.importers.common import Annotations, ImportOptions, check_text
+from glrg_tf.errors import ConfigError
+
+__all__ = ["FORMATS", "Annotations", "ImportOptions", "ImportReport", "import_dataset"]
+
+FORMATS = {
+    "msrvtt": "MSR-VTT: videodatainfo.json (single, or the split files), or a folder of them",
+    "msvd": "MSVD: the description corpus csv with youtube_mapping.txt, or a `vid text` list",
+    "coco": "COCO captions json, one or several",
+    "table": "your own captions: csv, tsv or jsonl with the columns video, caption[, split]",
+    "glrg-release": "the files of the GL-RG release: metadata and feature folders",
+}
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import made.
+
+    Attributes:
+        folder: the dataset folder.
+        description: the content of its `dataset.json`; `description["notes"]` says what was dropped and why.
+    """
+
+    folder: Path
+    description: dict[str, Any]
+
+
+def import_dataset(
+    format_name: str,
+    sources: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    options: ImportOptions | None = None,
+) -> ImportReport:
+    """Imports captions, with the features and videos at hand, into the new folder `out`.
+
+    Args:
+        format_name: one of `FORMATS`.
+        sources: files or folders of that format.
+        out: the dataset folder to write; must not exist.
+        options: feature files, video folder, splits, tokenizer, name.
+
+    Raises:
+        DataError: an input is refused; nothing has been written.
+        ConfigError: unknown format or tokenizer, `out` exists.
+    """
+    if format_name not in FORMATS:
+        raise ConfigError(f"unknown format '{format_name}'", remedy="known: " + ", ".join(FORMATS))
+    if Path(out).exists():
+        raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
+    options = options or ImportOptions()
+    reader = importlib.import_module(f"glrg_tf.data.importers.{format_name.replace('-', '_')}")
+    annotations: Annotations = reader.read([Path(source) for source in sources], options)
+    notes = list(annotations.notes)
+    records = splits.assign(annotations.records, options.splits, notes)
+    check_text(records, options.tokenizer, notes)
+    records = videos.attach(records, options.videos, annotations.aliases, notes)
+    files = options.features or annotations.feature_files
+    table, records = features.join(files, records, options.drop_missing, notes)
+    description = write_dataset(
+        out,
+        records,
+        name=options.name or annotations.name,
+        source=[f"{format_name}: {source}" for source in annotations.sources],
+        tokenizer=options.tokenizer,
+        features=table,
+        licence=annotations.licence,
+        notes=notes,
+        vocabulary=annotations.vocabulary,
+    )
+    return ImportReport(Path(out), description)
