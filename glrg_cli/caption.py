@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 failures.append(Failure(str(path), error))
                 continue
             results += _caption_file(captioner, store, beam, args, console, failures)
-    _report(results, failures, args, console)
+    _report(results, failures, console)
     if not failures:
         return 0
     return 3 if results else 4
@@ -193,7 +193,7 @@ def _entry(caption: Caption) -> dict[str, Any]:
 
 
 def _report(results: list[dict[str, Any]], failures: list[Failure], args: argparse.Namespace, console: Console) -> None:
-    if results and not args.json:
+    if results:
         rows = [
             (video["id"] if rank == 0 else "", caption["score"], caption["text"])
             for video in results

