@@ -192,7 +192,7 @@ def _entry(caption: Caption) -> dict[str, Any]:
     return {"text": caption.text, "score": float(caption.score), "token_ids": [int(i) for i in caption.token_ids]}
 
 
-def _report(results: list[dict[str, Any]], failures: list[Failure], args: argparse.Namespace, console: Console) -> None:
+def _report(results: list[dict[str, Any]], failures: list[Failure], console: Console) -> None:
     if results:
         rows = [
             (video["id"] if rank == 0 else "", caption["score"], caption["text"])
