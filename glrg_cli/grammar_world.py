@@ -71,7 +71,7 @@ def make_videos(seed: int, sizes: dict[str, int]) -> list[Video]:
         sizes: videos a split.
     """
     rng = np.random.default_rng([seed, 0])
-    videos = []
+    videos: list[Video] = []
     for split, size in sizes.items():
         for _ in range(size):
             scene = _scene(rng)
