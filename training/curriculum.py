@@ -1,0 +1,247 @@
+"""Incremental training (GL-RG section 3.4): seeding by XE or DXE from scratch, then boosting by DR from the seed.
+
+RUN/ holds one phase directly, several under RUN/phases/{xe,dxe,dr}/; the last phase's best checkpoint is the run's
+captioner. XE is there for comparison: boosting starts from DXE when both were trained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from glrg_tf import config as settings
+from glrg_tf.captioner.captioner import DecodingConfig, VideoCaptioner
+from glrg_tf.captioner.model import CaptionerModel
+from glrg_tf.data.dataset import CaptionDataset
+from glrg_tf.errors import CheckpointError, ConfigError
+from glrg_tf.io import atomic
+from glrg_tf.text.vocabulary import Vocabulary
+from training import material
+from training.checkpoints import BEST, LATEST
+from training.config import PHASES, PhaseConfig, PhaseName, RunConfig
+from training.loop import PhaseRun
+from training.objectives.base import Objective
+from training.objectives.dr import DiscrepantReward, Reward
+from training.objectives.dxe import DiscriminativeCrossEntropy
+from training.objectives.xe import CrossEntropy
+from training.reporting import Reporter
+from training.validation import Validator
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingPlan:
+    """A run that was checked and not started yet.
+
+    Attributes:
+        run: run folder.
+        dataset: what to train on.
+        config: all settings.
+        phases: in order.
+        seed: of weights, data order and sampling.
+        start: captioner folder or run to start boosting from, if it is not trained here.
+    """
+
+    run: Path
+    dataset: CaptionDataset
+    config: RunConfig
+    phases: tuple[PhaseName, ...]
+    seed: int
+    start: str | None = None
+
+    def folder(self, phase: PhaseName) -> Path:
+        """The run folder of a phase."""
+        return self.run if len(self.phases) == 1 else self.run / "phases" / phase
+
+
+def make_plan(
+    dataset_folder: str | os.PathLike[str],
+    run_folder: str | os.PathLike[str],
+    config: RunConfig,
+    phases: tuple[str, ...],
+    *,
+    seed: int = 1,
+    start: str | None = None,
+    resume: bool = False,
+) -> TrainingPlan:
+    """Checks everything that can be refused before time is spent; writes nothing.
+
+    Raises:
+        DataError: data set missing or damaged, no training split, no features.
+        ConfigError: unknown or misordered phases, no entrance model for boosting, the run exists, or it does not and
+            should be resumed.
+    """
+    unknown = [phase for phase in phases if phase not in PHASES]
+    if unknown or not phases:
+        raise ConfigError(f"unknown phase '{', '.join(unknown)}'", where="--phases", remedy="of xe, dxe, dr")
+    ordered = tuple(phase for phase in PHASES if phase in phases)
+    dataset = CaptionDataset.load(dataset_folder)
+    run = Path(run_folder)
+    if resume and not (run / "config.json").is_file():
+        raise ConfigError("there is no run to resume", where=run, remedy="start it without --resume")
+    if not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise ConfigError("the run folder is not empty", where=run, remedy="--resume, or choose another --out")
+    if ordered == ("dr",) and start is None:
+        raise ConfigError(
+            "boosting needs an entrance model",
+            where="--start",
+            remedy="--start RUN of a dxe run, or --phases dxe,dr",
+        )
+    return TrainingPlan(run, dataset, config, ordered, seed, start)
+
+
+def train(
+    plan: TrainingPlan,
+    *,
+    resume: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
+    reporter: Reporter | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Path]:
+    """Runs the phases of a plan.
+
+    Args:
+        plan: see `make_plan`.
+        resume: go on from the newest checkpoint of every phase.
+        strategy: replicas; None is one device.
+        reporter: who is told.
+        stop: asked after every step; True saves and raises KeyboardInterrupt.
+
+    Returns:
+        Best captioner folder of each phase.
+
+    Raises:
+        GlrgError: as `make_plan`, and CheckpointError on resume under other settings.
+    """
+    reporter = reporter or Reporter()
+    config = plan.config
+    training = material.open_split(plan.dataset, "train", config.model)
+    names = plan.dataset.splits
+    validation = material.open_split(plan.dataset, "val", config.model) if "val" in names else None
+    vocabulary = material.build_vocabulary(plan.dataset, training, config.min_count)
+    entrance = None
+    if plan.start is not None:
+        entrance = VideoCaptioner.from_preset(plan.start)
+        vocabulary = entrance.vocabulary
+        config = dataclasses.replace(config, model=entrance.config)
+    model_config = dataclasses.replace(config.model, vocabulary_size=len(vocabulary))
+    config = dataclasses.replace(config, model=model_config)
+    if validation is None:
+        reporter.message("no val split: training to the last epoch, the last checkpoint is taken")
+    if resume:
+        _check_same_settings(plan, config)
+    _prepare_folders(plan, config, vocabulary)
+
+    best: dict[str, Path] = {}
+    for phase in plan.phases:
+        phase_config = config.phase(phase)
+        with strategy.scope() if strategy is not None else _nothing():
+            model = CaptionerModel(model_config, seed=plan.seed)
+            if phase == "dr":
+                source = best.get("dxe") or best.get("xe")
+                start = VideoCaptioner.from_preset(source) if source is not None else entrance
+                if start is None:
+                    raise ConfigError("boosting needs an entrance model", where="--start")
+                model.set_weights(start.model.get_weights())
+            elif entrance is not None:
+                model.set_weights(entrance.model.get_weights())
+        objective, scores = _objective(plan, phase, phase_config, training, vocabulary, reporter)
+        run = PhaseRun(
+            name=phase,
+            folder=plan.folder(phase),
+            model=model,
+            vocabulary=vocabulary,
+            objective=objective,
+            batches=material.build_batches(
+                training, vocabulary, scores, phase_config, model_config.max_length, plan.seed
+            ),
+            validator=None if validation is None else Validator(validation, vocabulary, model_config.max_length - 2),
+            config=phase_config,
+            decoding=DecodingConfig(config.decoding_beam, config.length_normalization, model_config.max_length - 2),
+            seed=plan.seed,
+            strategy=strategy,
+            reporter=reporter,
+            stop=stop,
+        )
+        best[phase] = run.run(resume)
+        if len(plan.phases) > 1:
+            pointer = str(best[phase].relative_to(plan.run.resolve())) + "\n"
+            atomic.write_text(plan.run / LATEST, pointer)
+            atomic.write_text(plan.run / BEST, pointer)
+    return best
+
+
+def _objective(
+    plan: TrainingPlan,
+    phase: PhaseName,
+    config: PhaseConfig,
+    training: material.Split,
+    vocabulary: Vocabulary,
+    reporter: Reporter,
+) -> tuple[Objective, list[Any] | None]:
+    """The phase's objective, and the consensus scores its batches carry."""
+    compat, scheduled = config.compat == "release", config.sampling != "off"
+
+    def scores() -> list[Any]:
+        return material.consensus_scores(
+            plan.dataset, training, config.consensus_metric, reporter.consensus_progress
+        )
+
+    if phase == "xe":
+        return CrossEntropy(scheduled), None
+    if phase == "dxe":
+        return DiscriminativeCrossEntropy(scheduled, compat), scores()
+    reward = build_reward(config, training, vocabulary)
+    return DiscrepantReward(reward, config.baseline, compat), scores() if config.baseline == "b1" else None
+
+
+def build_reward(config: PhaseConfig, training: material.Split, vocabulary: Vocabulary) -> Reward:
+    """The reward of boosting: CIDEr-D in the graph, or a weighted mix with other metrics."""
+    compat = config.compat == "release"
+    cider = material.build_ciderd(training, vocabulary, use_eos=config.reward_end, shared_unknown=compat)
+    if tuple(name for name, _ in config.reward) == ("CIDEr-D",):
+        weight = config.reward[0][1]
+        return cider if weight == 1.0 else lambda tokens, rows: weight * cider(tokens, rows)
+    from glrg_tf.metrics.rewards import RewardMix  # the other metrics cost start-up time that CIDEr-D does not need
+
+    return RewardMix.build(config.reward, training.captions, vocabulary, cider)
+
+
+def _prepare_folders(plan: TrainingPlan, config: RunConfig, vocabulary: Vocabulary) -> None:
+    values = {"phases": list(plan.phases), "seed": plan.seed, "data": str(plan.dataset.folder), "start": plan.start}
+    values["settings"] = settings.to_dict(config)
+    for folder in {plan.run, *(plan.folder(phase) for phase in plan.phases)}:
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic.write_json(folder / "config.json", values)
+        vocabulary.save(folder / "vocabulary.json")
+
+
+def _check_same_settings(plan: TrainingPlan, config: RunConfig) -> None:
+    from glrg_tf.io import documents
+
+    before = documents.read_json(plan.run / "config.json")
+    if before.get("seed") != plan.seed or before.get("settings") != settings.to_dict(config):
+        changed = _differences(before.get("settings", {}), settings.to_dict(config))
+        changed += ["seed"] if before.get("seed") != plan.seed else []
+        raise CheckpointError(
+            f"the run was started with other settings: {', '.join(changed)}",
+            where=plan.run / "config.json",
+            remedy="resume with the settings of its config.json, or start a new run",
+        )
+
+
+def _differences(before: Any, after: Any, prefix: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted(before.keys() | after.keys())
+        return [d for k in keys for d in _differences(before.get(k), after.get(k), f"{prefix}{k}.")]
+    return [] if before == after else [prefix.rstrip(".")]
+
+
+def _nothing() -> Any:
+    import contextlib
+
+    return contextlib.nullcontext()

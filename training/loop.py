@@ -1,0 +1,271 @@
+"""The loop of one phase: batches, steps, validation, checkpoints, early stopping, exact resume.
+
+The ways to start: (1) a run folder with checkpoints and `resume`: exactly where it stopped; (2) `model` with weights
+of an entrance model: only they are taken over, optimizer and history are new; (3) a fresh model.
+
+Which checkpoint is best: with few validation videos one epoch's score is noise (50 videos: standard error of a fifth of
+the score), so the score that decides is the mean over the last `selection_window` epochs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from glrg_tf import config as settings
+from glrg_tf.captioner.captioner import DecodingConfig, VideoCaptioner
+from glrg_tf.captioner.model import CaptionerModel
+from glrg_tf.data.batches import CaptionBatches
+from glrg_tf.errors import CheckpointError
+from glrg_tf.io import atomic
+from glrg_tf.text.vocabulary import Vocabulary
+from training import optimizer as optimizers
+from training import schedules, steps
+from training.checkpoints import BEST, CheckpointFolder, TrainingState
+from training.config import PhaseConfig
+from training.objectives.base import Objective
+from training.reporting import Reporter
+from training.validation import Validator
+
+
+@dataclasses.dataclass
+class PhaseRun:
+    """One phase of training.
+
+    Args:
+        name: phase name, for messages.
+        folder: the phase's run folder.
+        model: networks to train, at their entrance weights.
+        vocabulary: of the model.
+        objective: what to minimise.
+        batches: the training data.
+        validator: scores the val split after every epoch; None without a val split.
+        config: settings of the phase.
+        decoding: of validation, and of the captioner that comes out.
+        seed: of data order and all randomness.
+        strategy: replicas; None is one device.
+        reporter: who is told.
+        stop: asked after every step; True saves and raises KeyboardInterrupt.
+    """
+
+    name: str
+    folder: Path
+    model: CaptionerModel
+    vocabulary: Vocabulary
+    objective: Objective
+    batches: CaptionBatches
+    validator: Validator | None
+    config: PhaseConfig
+    decoding: DecodingConfig
+    seed: int
+    strategy: tf.distribute.Strategy | None = None
+    reporter: Reporter = dataclasses.field(default_factory=Reporter)
+    stop: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        """Builds optimizer, averages and the step under the strategy."""
+        self.checkpoints = CheckpointFolder(self.folder)
+        self.history: list[dict[str, float]] = []
+        self.step = 0
+        with self._scope():
+            variables = self.model.trainable_variables
+            self.optimizer = optimizers.build(self.config.learning_rate, variables)
+            decay = self.config.ema_decay
+            self.averages = [tf.Variable(v.value) for v in variables] if decay else []
+        self.captioner = VideoCaptioner(self.model, self.vocabulary, self.decoding)
+        if self.averages:
+            averaged = CaptionerModel(self.model.config)
+            self.captioner = VideoCaptioner(averaged, self.vocabulary, self.decoding)
+        self.train_step = steps.build_train_step(
+            self.model,
+            self.objective,
+            self.optimizer,
+            seed=self.seed,
+            captions_per_video=self.config.captions_per_video,
+            clip_norm=self.config.clip_norm,
+            strategy=self.strategy,
+            averaged=self.averages,
+            ema_decay=self.config.ema_decay,
+        )
+
+    # --- running -----------------------------------------------------------------------------------------------
+
+    def run(self, resume: bool = False) -> Path:
+        """Trains until the last epoch or until patience ends; returns the best checkpoint's folder."""
+        if resume:
+            self._restore()
+        per_epoch = self.batches.steps_per_epoch
+        total = self.config.epochs * per_epoch
+        self.reporter.phase_started(self.name, self.step, total, per_epoch)
+        reason = self._finished()
+        with self._metric_files() as write:
+            while reason is None:
+                metrics = self._epoch(self.step // per_epoch)
+                self.history.append(metrics)
+                write(metrics)
+                self._save(best=self._best_epoch() == len(self.history) - 1)
+                self.reporter.epoch_done(self.name, metrics)
+                reason = self._finished()
+        best = self.checkpoints.pointer(BEST)
+        if best is None:
+            raise CheckpointError("the phase ended without a checkpoint", where=self.folder)
+        self.reporter.phase_finished(self.name, reason, self.history[self._best_epoch()])
+        return best
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        per_epoch = self.batches.steps_per_epoch
+        schedule = self._schedule(epoch)
+        wanted = (epoch + 1) * per_epoch - self.step
+        sums: dict[str, float] = {}
+        started, waited = time.perf_counter(), 0.0
+        iterator = iter(self._pipeline(self.step, wanted))
+        for _ in range(wanted):
+            before = time.perf_counter()
+            batch = next(iterator)
+            waited += time.perf_counter() - before
+            schedule["learning_rate"] = schedules.learning_rate(self.config, self.step, epoch)
+            metrics = self.train_step(batch, tf.constant(self.step, tf.int64), steps.schedule_tensors(schedule))
+            values = {name: float(value) for name, value in metrics.items()}
+            self._refuse_nan(values)
+            self.step += 1
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + value
+            self.reporter.step_done(self.name, self.step, values["tokens"])
+            if self.stop():
+                self._save(best=False)
+                raise KeyboardInterrupt
+        seconds = time.perf_counter() - started
+        means = {name: value / wanted for name, value in sums.items() if name != "tokens"}
+        line = {"epoch": float(epoch + 1), "step": float(self.step), **means, **schedule}
+        line |= {"tokens_per_second": sums["tokens"] / seconds, "input_wait": waited / seconds, "seconds": seconds}
+        return {**line, **self._validate()}
+
+    def _validate(self) -> dict[str, float]:
+        self._export_weights()
+        return self.validator(self.captioner) if self.validator is not None else {}
+
+    def _schedule(self, epoch: int) -> dict[str, float]:
+        return {
+            "sampling_probability": schedules.sampling_probability(self.config, epoch),
+            "mixer_from": schedules.mixer_from(self.config, epoch, self.model.config.max_length),
+            "baseline_size": schedules.baseline_size(self.config, epoch),
+        }
+
+    def _pipeline(self, first_step: int, count: int) -> Any:
+        dataset = self.batches.dataset(first_step, count)
+        if self.strategy is not None and self.strategy.num_replicas_in_sync > 1:
+            return self.strategy.experimental_distribute_dataset(dataset)
+        return dataset
+
+    def _refuse_nan(self, values: dict[str, float]) -> None:
+        if not np.isfinite(list(values.values())).all():
+            bad = next(name for name, value in values.items() if not np.isfinite(value))
+            raise CheckpointError(
+                f"{bad} is not finite at step {self.step}; training has diverged",
+                where=self.folder,
+                remedy="lower train.learning_rate; the last checkpoint is whole: glrg train --resume",
+            )
+
+    # --- choosing and stopping ---------------------------------------------------------------------------------
+
+    def selection_scores(self) -> np.ndarray:
+        """Mean validation score of the last `selection_window` epochs, for every epoch; epoch numbers without a val."""
+        if self.validator is None:
+            return np.arange(len(self.history), dtype=float)
+        scores = [row["val_cider"] for row in self.history]
+        window = self.config.selection_window
+        return np.array([np.mean(scores[max(0, i + 1 - window) : i + 1]) for i in range(len(scores))])
+
+    def _best_epoch(self) -> int:
+        scores = self.selection_scores()
+        return int(len(scores) - 1 - np.argmax(scores[::-1]))  # the latest of equals, as the release's >=
+
+    def _finished(self) -> str | None:
+        if len(self.history) >= self.config.epochs:
+            return f"all {self.config.epochs} epochs done"
+        if self.config.patience and self.history and self.validator is not None:
+            since = len(self.history) - 1 - self._best_epoch()
+            if since >= self.config.patience:
+                return f"no better validation score for {since} epochs"
+        return None
+
+    # --- state -------------------------------------------------------------------------------------------------
+
+    def _slots(self) -> dict[str, Any]:
+        slots: dict[str, Any] = {}
+        names = list(self.model.variables_by_name())
+        for index, name in enumerate(names):
+            flat = name.replace("/", ".")
+            slots[f"weights/{flat}"] = self.model.trainable_variables[index]
+            slots[f"momentums/{flat}"] = self.optimizer._momentums[index]
+            slots[f"velocities/{flat}"] = self.optimizer._velocities[index]
+            if self.averages:
+                slots[f"averages/{flat}"] = self.averages[index]
+        return slots
+
+    def _export_weights(self) -> None:
+        if self.averages:
+            names = self.model.variables_by_name()
+            self.captioner.model.set_weights(
+                {name: average.numpy() for name, average in zip(names, self.averages, strict=True)}
+            )
+
+    def _save(self, *, best: bool) -> None:
+        self._export_weights()
+        state = TrainingState(
+            self.step,
+            self.seed,
+            tuple(self.history),
+            settings.to_dict(self.config),
+            {name: variable.numpy() for name, variable in self._slots().items()},
+        )
+        self.checkpoints.save(self.captioner, state, best=best)
+
+    def _restore(self) -> None:
+        found = self.checkpoints.restore()
+        if found is None:
+            return
+        state, folder = found
+        slots = self._slots()
+        if state.seed != self.seed or state.slots.keys() != slots.keys():
+            raise CheckpointError(
+                "the run was started with another seed or model", where=folder, remedy="resume with the same settings"
+            )
+        for name, variable in slots.items():
+            if tuple(variable.shape) != state.slots[name].shape:
+                raise CheckpointError(f"{name} has another shape in the checkpoint", where=folder)
+        for name, variable in slots.items():
+            variable.assign(state.slots[name])
+        self.optimizer.iterations.assign(state.step)
+        self.step, self.history = state.step, [dict(row) for row in state.history]
+        self._export_weights()
+        self.reporter.message(f"resumed from {folder.name} (epoch {len(self.history)})")
+
+    def _scope(self) -> contextlib.AbstractContextManager[Any]:
+        return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _metric_files(self) -> Iterator[Callable[[dict[str, float]], None]]:
+        """A writer of one epoch's metrics to metrics.jsonl and TensorBoard; lines after a resume point are dropped."""
+        file = self.folder / "metrics.jsonl"
+        atomic.write_json_lines(file, self.history)
+        writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+
+        def write(metrics: dict[str, float]) -> None:
+            with open(file, "a", encoding="utf-8") as stream:
+                stream.write(json.dumps(metrics) + "\n")
+            with writer.as_default(step=int(metrics["step"])):
+                for name, value in metrics.items():
+                    tf.summary.scalar(f"{self.name}/{name}", value)
+            writer.flush()
+
+        yield write
+        writer.close()

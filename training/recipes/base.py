@@ -1,0 +1,30 @@
+"""What a recipe is, and what the recipes share."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from training.config import PhaseConfig, PhaseName, RunConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A named way to train."""
+
+    name: str
+    summary: str  # one line for `glrg train --help`
+    phases: tuple[PhaseName, ...]  # in order; dr starts from the best of the phase before it, or from --start
+    config: RunConfig
+
+
+# The published epochs (30 seeding, 100 boosting) belong to 6,513 videos; small data needs more passes, and early
+# stopping on val decides. Learning rates, batch, clipping and captions a video are the release's training scripts'.
+SEEDING = PhaseConfig(epochs=120, learning_rate=3e-4, patience=15, batch_size=32, captions_per_video=20, clip_norm=0.25)
+BOOSTING = PhaseConfig(
+    epochs=100, learning_rate=1e-4, patience=30, batch_size=32, captions_per_video=20, clip_norm=0.25
+)
+
+
+def run_config(dr: PhaseConfig = BOOSTING) -> RunConfig:
+    """All phases with the shared settings, boosting as given."""
+    return RunConfig(xe=SEEDING, dxe=SEEDING, dr=dr)

@@ -1,0 +1,98 @@
+"""The training step: videos, captions and reward meet here; one `tf.function` with one trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from glrg_tf.captioner.model import CaptionerModel
+from glrg_tf.data.batches import Batch
+from training import optimizer as optimizers
+from training.objectives.base import Objective, TensorBatch
+
+SCHEDULED = ("learning_rate", "sampling_probability", "mixer_from", "baseline_size")
+_SCHEDULED_TYPES = (tf.float32, tf.float32, tf.int32, tf.int32)
+
+StepFunction = Callable[[Batch, tf.Tensor, dict[str, tf.Tensor]], dict[str, tf.Tensor]]
+
+
+def build_train_step(
+    model: CaptionerModel,
+    objective: Objective,
+    optimizer: optimizers.FusedAdam,
+    *,
+    seed: int,
+    captions_per_video: int,
+    clip_norm: float = 0.25,
+    strategy: tf.distribute.Strategy | None = None,
+    averaged: list[tf.Variable] | None = None,
+    ema_decay: float = 0.0,
+) -> StepFunction:
+    """Compiles one optimisation step.
+
+    Args:
+        model: networks to train.
+        objective: what to minimise.
+        optimizer: its slots built on `model.trainable_variables`.
+        seed: all randomness of a step is a function of (seed, step, replica).
+        captions_per_video: G, fixed in the signature.
+        clip_norm: global norm of the gradient; 0 leaves it alone.
+        strategy: replicas share the batch; None is one device.
+        averaged: exponential moving averages to update, one a variable.
+        ema_decay: their decay.
+
+    Returns:
+        step(batch, step number int64 (), schedule) -> metrics, float32 scalars, `loss` and `gradient_norm` among them.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+
+    def replica_step(batch: Batch, step: tf.Tensor, schedule: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        replica = context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else 0
+        rng = tf.random.experimental.stateless_fold_in(tf.stack([seed, replica]), step)
+        tensors = TensorBatch(*batch, schedule=schedule)
+        variables = model.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for variable in variables])
+            loss, metrics = objective.loss(model, tensors, rng)
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        gradients, norm = optimizers.global_gradients(gradients, clip_norm)
+        optimizer.learning_rate.assign(schedule["learning_rate"])
+        optimizer.apply(gradients, variables)
+        # Young averages forget faster, or a model from scratch would be judged by its random start for epochs.
+        done = tf.cast(step, tf.float32)
+        decay = tf.minimum(ema_decay, (1.0 + done) / (10.0 + done))
+        for average, variable in zip(averaged or [], variables, strict=False):
+            average.assign_sub((1.0 - decay) * (average - variable.value))
+        return {"loss": loss, "gradient_norm": norm, **metrics}
+
+    width = model.config.feature_size
+    signature = [
+        Batch(
+            tf.TensorSpec([None, width], tf.float32),
+            tf.TensorSpec([None, captions_per_video, model.config.max_length], tf.int32),
+            tf.TensorSpec([None, captions_per_video], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+        ),
+        tf.TensorSpec([], tf.int64),
+        {name: tf.TensorSpec([], dtype) for name, dtype in zip(SCHEDULED, _SCHEDULED_TYPES, strict=True)},
+    ]
+    if strategy.num_replicas_in_sync == 1:
+        return tf.function(replica_step, input_signature=signature)
+
+    @tf.function
+    def distributed(batch: Any, step: tf.Tensor, schedule: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        metrics = strategy.run(replica_step, args=(batch, step, schedule))
+        # Metrics are already sums over the global batch on every replica; the loss is this replica's part of it.
+        local = {name: strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
+        return {**local, "loss": strategy.reduce(tf.distribute.ReduceOp.SUM, metrics["loss"], axis=None)}
+
+    return distributed
+
+
+def schedule_tensors(values: dict[str, float]) -> dict[str, tf.Tensor]:
+    """Scheduled values as tensors of the step's signature."""
+    return {n: tf.constant(values[n], d) for n, d in zip(SCHEDULED, _SCHEDULED_TYPES, strict=True)}
