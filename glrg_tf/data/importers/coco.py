@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glrg_tf.data.importers import splits
-from glrg_tf.data.importers.common import Annotations, CaptionCollector, ImportOptions, find_files, mention, require
+from glrg_tf.data.importers.common import Annotations, CaptionCollector, ImportOptions, find_files, require
 from glrg_tf.data.importers.videos import is_video_name
 from glrg_tf.data.record import VideoRecord
 from glrg_tf.errors import AnnotationError
@@ -25,7 +25,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
         AnnotationError: missing or malformed files, captions of unknown images, an image listed twice.
     """
     files, feature_files = find_files(sources, (".json",))
-    collector = CaptionCollector()
+    collector = CaptionCollector(options.drop_empty)
     images: dict[str, tuple[str, Path]] = {}
     aliases: dict[str, tuple[str, ...]] = {}
     read_from, notes = [], []
@@ -42,13 +42,11 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
             where=", ".join(map(str, sources)),
             remedy="they have the keys 'images' and 'annotations'",
         )
-    silent = [image_id for image_id in images if image_id not in collector.captions]
-    if silent:
-        notes.append(f"{len(silent)} images without captions: dropped ({mention(silent)})")
+    silent = collector.split_off(list(images), notes)
     records = [
         VideoRecord(image_id, split, tuple(collector.captions[image_id]))
         for image_id, (split, _) in images.items()
-        if image_id in collector.captions
+        if image_id not in silent
     ]
     return Annotations(
         options.name or read_from[0].stem, records, list(map(str, read_from)), "", notes, feature_files, aliases

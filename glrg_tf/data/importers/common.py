@@ -27,6 +27,7 @@ class ImportOptions:
         tokenizer: name of the tokenizer that the captions are meant for.
         name: of the data set; where the sources hold several, which one.
         drop_missing: whether videos without features are left out instead of refusing the import.
+        drop_empty: whether empty captions are left out instead of refusing the import.
     """
 
     features: tuple[Path, ...] = ()
@@ -35,6 +36,7 @@ class ImportOptions:
     tokenizer: str = "release"
     name: str | None = None
     drop_missing: bool = False
+    drop_empty: bool = False
 
 
 @dataclass
@@ -63,31 +65,42 @@ class Annotations:
 
 
 class CaptionCollector:
-    """Captions by video while a source is read, each refused where it stands if it is blank or no text."""
+    """Captions by video while a source is read, each refused where it stands if it is no text or, mostly, empty.
 
-    def __init__(self) -> None:
+    Args:
+        drop_empty: whether empty captions are counted and left out instead.
+    """
+
+    def __init__(self, drop_empty: bool) -> None:
         self.captions: dict[str, list[str]] = {}
+        self._drop_empty = drop_empty
+        self._dropped = 0
 
     def add(self, video_id: str, caption: Any, where: object) -> None:
-        """Adds one caption.
+        """Adds one caption as it stands.
 
         Raises:
-            AnnotationError: `caption` is blank or no text.
+            AnnotationError: `caption` is empty or no text.
         """
-        self.captions.setdefault(video_id, []).append(caption_text(caption, where))
+        if not isinstance(caption, str):
+            what = f"a caption is {type(caption).__name__}, not text"
+            raise AnnotationError(what, where=where, remedy="mend the file")
+        if caption.strip():
+            self.captions.setdefault(video_id, []).append(caption)
+        elif self._drop_empty:
+            self._dropped += 1
+        else:
+            remedy = "fill it in, or pass --drop-empty to leave empty captions out"
+            raise AnnotationError(f"a caption of '{video_id}' is empty", where=where, remedy=remedy)
 
-
-def caption_text(value: Any, where: object) -> str:
-    """Returns a caption as it stands.
-
-    Raises:
-        AnnotationError: `value` is blank or no text.
-    """
-    if not isinstance(value, str):
-        raise AnnotationError(f"a caption is {type(value).__name__}, not text", where=where, remedy="mend the file")
-    if not value.strip():
-        raise AnnotationError("a caption is empty", where=where, remedy="fill it in or remove the line")
-    return value
+    def split_off(self, listed: Sequence[str], notes: list[str]) -> set[str]:
+        """Returns the ids in `listed` that have no captions, and notes these and the empty captions left out."""
+        if self._dropped:
+            notes.append(f"{self._dropped} empty captions: dropped")
+        silent = [video_id for video_id in listed if video_id not in self.captions]
+        if silent:
+            notes.append(f"{len(silent)} videos without captions: dropped ({mention(silent)})")
+        return set(silent)
 
 
 def require(row: Any, key: str, kinds: type | tuple[type, ...], where: object) -> Any:

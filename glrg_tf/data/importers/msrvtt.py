@@ -34,7 +34,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
     """
     files, feature_files = find_files(sources, (".json",))
     videos: dict[str, tuple[dict[str, Any], Path]] = {}
-    collector = CaptionCollector()
+    collector = CaptionCollector(options.drop_empty)
     read_from, passed_over = [], []
     for file in files:
         value = documents.read_json(file, error=AnnotationError)
@@ -50,9 +50,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
             remedy="they have the keys 'videos' and 'sentences'",
         )
     notes = [f"no MSR-VTT annotations, passed over: {file}" for file in passed_over]
-    silent = [video_id for video_id in videos if video_id not in collector.captions]
-    if silent:
-        notes.append(f"{len(silent)} videos without captions: dropped ({mention(silent)})")
+    silent = collector.split_off(list(videos), notes)
     records = [
         VideoRecord(
             id=video_id,
@@ -61,7 +59,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
             category=row.get("category"),
         )
         for video_id, (row, _) in videos.items()
-        if video_id in collector.captions
+        if video_id not in silent
     ]
     return Annotations("msrvtt", records, [str(file) for file in read_from], LICENCE, notes, feature_files)
 

@@ -1,8 +1,9 @@
 """MSVD: the description corpus csv with youtube_mapping.txt, or a list of lines `vid text`.
 
-Rules of the release (`build_msvd_annotation`): rows in English; name = VideoID_Start_End; missing descriptions dropped;
-non-ASCII characters, CR and LF deleted; text before the first full stop. Splits by the number K of "vidK": 1–1200 train,
-1201–1300 val, 1301–1970 test. Differs from the release: a caption of which nothing is left is dropped, not kept empty.
+Rules of the release (`build_msvd_annotation`): rows in English; name = VideoID_Start_End; missing descriptions
+dropped; non-ASCII characters, CR and LF deleted; text before the first full stop. Splits by the number K of "vidK":
+1–1200 train, 1201–1300 val, 1301–1970 test. Differs from the release: a caption of which nothing is left is dropped,
+not kept empty.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
     dropped: Counter[str] = Counter()
     captions: dict[str, list[str]] = {}
     for file in captioned:
-        rows = _read_corpus(file, dropped) if file.suffix.lower() == ".csv" else _read_list(file)
+        rows = _read_corpus(file, dropped) if file.suffix.lower() == ".csv" else _read_list(file, options.drop_empty)
         for name, text in rows:
             video_id = name if _NUMBERED.fullmatch(name) else numbers.get(name)
             if video_id is None:
@@ -138,11 +139,12 @@ def _read_mapping(file: Path) -> dict[str, str]:
     return numbers
 
 
-def _read_list(file: Path) -> Iterator[tuple[str, str]]:
+def _read_list(file: Path, drop_empty: bool) -> Iterator[tuple[str, str]]:
     for number, line in _lines(file):
         name, _, text = line.partition(" " if " " in line else "\t")
-        if not text.strip():
-            raise AnnotationError("a caption is empty", where=f"{file}: line {number}", remedy="remove the line")
+        if not text.strip() and not drop_empty:
+            remedy = "fill it in, or pass --drop-empty to leave empty captions out"
+            raise AnnotationError("a caption is empty", where=f"{file}: line {number}", remedy=remedy)
         yield name, text
 
 

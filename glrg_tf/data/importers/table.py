@@ -36,7 +36,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
         AnnotationError: missing or malformed files or columns, empty captions, a video in two splits, no rows.
     """
     files, feature_files = find_files(sources, (*_DELIMITERS, *_LINES))
-    collector = CaptionCollector()
+    collector = CaptionCollector(options.drop_empty)
     drafts: dict[str, VideoRecord] = {}
     ignored: Counter[str] = Counter()
     missing: list[str] = []
@@ -58,16 +58,17 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
     if not drafts:
         raise AnnotationError("the table has no rows", where=files[0], remedy="one row a caption: video, caption")
     ids = _ids(list(drafts))
+    notes = [f"the column '{column}' is ignored" for column in ignored]
+    silent = collector.split_off(list(drafts), notes)
     records = []
     for name, draft in drafts.items():
-        if name not in collector.captions:
-            raise AnnotationError(f"video '{name}' has no captions", where=files[0], remedy="give it one")
+        if name in silent:
+            continue
         video = _find(name, [file.parent for file in files], options.videos) if is_video_name(name) else None
         if is_video_name(name) and video is None:
             missing.append(name)
         captions = tuple(collector.captions[name])
         records.append(dataclasses.replace(draft, id=ids[name], captions=captions, video=video))
-    notes = [f"the column '{column}' is ignored" for column in ignored]
     if missing:
         notes.append(f"{len(missing)} video files were not found beside the table or in --videos ({mention(missing)})")
     name = options.name or files[0].stem
