@@ -18,7 +18,9 @@ import numpy as np
 from glrg_tf.io import foreign_values as values
 from glrg_tf.io.foreign_values import ForeignDict, ForeignDtype, Global, RefusedError, Table
 
-BUDGET_BYTES = 400_000_000
+MAX_BUDGET = 420_000_000
+BASE_BUDGET = 32_000_000
+BUDGET_PER_BYTE = 20  # n-gram tables, the densest honest files, spend 9
 MAX_MARKS = 200
 MAX_LINE = 512
 MAX_MEMO = 8_000_000
@@ -55,12 +57,13 @@ class PickleMachine:
         self.memo: list[Any] = []
         self.blank: dict[int, np.ndarray] = {}  # arrays that still wait for their content
         self.short_texts: dict[bytes, str] = {}
+        self.budget = min(MAX_BUDGET, BASE_BUDGET + BUDGET_PER_BYTE * (self.end - start))
         self.spent = 0
 
     def charge(self, count: int) -> None:
         """Pays `count` bytes from the budget."""
         self.spent += count
-        if self.spent > BUDGET_BYTES:
+        if self.spent > self.budget:
             raise RefusedError("the pickle wants more memory than any file of this kind needs")
 
     def take(self, count: int) -> bytes:

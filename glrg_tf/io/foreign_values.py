@@ -252,7 +252,7 @@ def set_array_state(target: np.ndarray, state: Any, charge: Charge) -> None:
         raise RefusedError("a NumPy array of a kind that is not allowed")
     made, raw = _checked(charge, state[2], state[1], state[4])
     # The blank array may already be referred to, so it is filled in place, by NumPy's own checked setter.
-    target.__setstate__((1, state[1], made, np.bool_(state[3]), bytes(raw)))
+    target.__setstate__((1, state[1], made, bool(state[3]), bytes(raw)))  # type: ignore[arg-type]
 
 
 def set_dtype_state(target: ForeignDtype, state: Any) -> None:
