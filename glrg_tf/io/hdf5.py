@@ -64,20 +64,25 @@ def dataset(
         DataError: (or `error`) missing, a foreign link, wrong type, wrong axes, larger than the file can hold.
     """
     where = f"{handle.filename}: {name}"
-    found = resolve(handle, name, error=error)
-    if not isinstance(found, h5py.Dataset):
-        raise error(f"'{name}' is a group, not a data set", where=where, remedy="check the layout of the file")
-    if found.is_virtual or found.external:
-        raise error("the data set keeps its values in other files", where=where, remedy="write them into this file")
-    wanted = ndim if kinds else 1
-    if found.shape is None or (wanted is not None and found.ndim != wanted):
-        raise error(f"'{name}' has shape {found.shape}, expected {wanted} axes", where=where, remedy="check the layout")
-    text = found.dtype.kind == "S" or h5py.check_string_dtype(found.dtype) is not None
-    if not (found.dtype.kind in kinds if kinds else text):
-        expected = "numbers" if kinds else "text"
-        raise error(f"'{name}' holds {found.dtype}, expected {expected}", where=where, remedy="store it as " + expected)
-    _check_size(handle, found, where, error)
-    return found
+    with _reading(where, f"'{name}' cannot be opened", error):
+        found = resolve(handle, name, error=error)
+        if not isinstance(found, h5py.Dataset):
+            raise error(f"'{name}' is a group, not a data set", where=where, remedy="check the layout of the file")
+        if found.is_virtual or found.external:
+            raise error("the data set keeps its values in other files", where=where, remedy="write them into this file")
+        wanted = ndim if kinds else 1
+        if found.shape is None or (wanted is not None and found.ndim != wanted):
+            raise error(
+                f"'{name}' has shape {found.shape}, expected {wanted} axes", where=where, remedy="check the layout"
+            )
+        text = found.dtype.kind == "S" or h5py.check_string_dtype(found.dtype) is not None
+        if not (found.dtype.kind in kinds if kinds else text):
+            expected = "numbers" if kinds else "text"
+            raise error(
+                f"'{name}' holds {found.dtype}, expected {expected}", where=where, remedy="store it as " + expected
+            )
+        _check_size(handle, found, where, error)
+        return found
 
 
 def resolve(handle: h5py.File, name: str, *, error: type[DataError] = FeatureError) -> h5py.Group | h5py.Dataset:
@@ -87,18 +92,18 @@ def resolve(handle: h5py.File, name: str, *, error: type[DataError] = FeatureErr
         DataError: (or `error`) nothing of that name, or a soft or external link on the way.
     """
     node: h5py.Group | h5py.Dataset = handle
-    for part in name.split("/"):
-        # Asked of the link itself: looking through it would already open the other file.
-        links = node.id.links if isinstance(node, h5py.Group) else None
-        if links is None or not part or not links.exists(part.encode("utf-8")):
-            raise error(f"'{name}' is missing", where=handle.filename, remedy=_contents(handle))
-        if links.get_info(part.encode("utf-8")).type != h5py.h5l.TYPE_HARD:
-            raise error(
-                f"'{part}' is a link that may lead out of the file",
-                where=f"{handle.filename}: {name}",
-                remedy="copy the data into the file (h5repack, or h5py's copy with expand_external)",
-            )
-        with _reading(handle.filename, f"'{name}' cannot be opened", error):
+    with _reading(handle.filename, f"'{name}' cannot be opened", error):
+        for part in name.split("/"):
+            # Asked of the link itself: looking through it would already open the other file.
+            links = node.id.links if isinstance(node, h5py.Group) else None
+            if links is None or not part or not links.exists(part.encode("utf-8")):
+                raise error(f"'{name}' is missing", where=handle.filename, remedy=_contents(handle))
+            if links.get_info(part.encode("utf-8")).type != h5py.h5l.TYPE_HARD:
+                raise error(
+                    f"'{part}' is a link that may lead out of the file",
+                    where=f"{handle.filename}: {name}",
+                    remedy="copy the data into the file (h5repack, or h5py's copy with expand_external)",
+                )
             node = node[part]
     return node
 
@@ -207,7 +212,7 @@ def _reading(path: str | os.PathLike[str], what: str, error: type[DataError]) ->
     """Turns what the HDF5 library raises on damaged bytes into `error`."""
     try:
         yield
-    except (OSError, RuntimeError, KeyError, ValueError) as cause:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as cause:
         reason = (str(cause).splitlines() or [type(cause).__name__])[0][:200]
         raise error(f"{what} ({reason})", where=path, remedy=_DAMAGED) from cause
 
