@@ -44,14 +44,12 @@ class Material:
     features: np.ndarray
     token_ids: np.ndarray
     consensus: np.ndarray
-    weights: dict[str, np.ndarray] | None
+    weights: dict[str, np.ndarray] | None = None
 
-    def batch(self, videos: int, seed: int = 0) -> Material:
-        """`videos` of them, drawn without repetition while there are enough."""
-        order = np.random.default_rng(seed).permutation(len(self.features))
-        rows = np.resize(order, videos)
-        parts = {name: getattr(self, name)[rows] for name in ("features", "token_ids", "consensus")}
-        return dataclasses.replace(self, **parts)
+    def rows(self, videos: int, seed: int = 0) -> np.ndarray:
+        """Rows of `videos` videos, int32, drawn without repetition while there are enough."""
+        order = np.random.default_rng(seed).permutation(len(self.features)).astype(np.int32)
+        return np.resize(order, videos)
 
     def references(self) -> list[list[list[int]]]:
         """Word ids of every caption of every video, without <start> and <end>."""
@@ -63,11 +61,30 @@ def shared_folder() -> Path:
     return Path(os.environ.get("GLRG_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
 
-def load(vocabulary: int, seed: int = 0) -> Material:
-    """Real material where it is at hand, else made-up material."""
+def find(vocabulary: int, seed: int = 0) -> Material:
+    """Real material where it is at hand, else made-up material (without weights)."""
     real = shared_folder() / _SAMPLE
     material = _read_release(real) if real.is_dir() else make(min(vocabulary, 1944), seed=seed)
     return relabel(material, vocabulary, seed)
+
+
+def save(material: Material, path: Path) -> None:
+    """Writes everything to one .npz file: arrays by name, weights as `weights/<name>`.
+
+    Other programs that are to do the same work (`--peer`) read it too.
+    """
+    values = dataclasses.asdict(material)
+    weights = values.pop("weights") or {}
+    np.savez(path, **values, **{f"weights/{name}": value for name, value in weights.items()})
+
+
+def load(path: Path) -> Material:
+    """Reads what `save` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        values = {name: file[name] for name in file.files}
+    weights = {name.removeprefix("weights/"): values.pop(name) for name in list(values) if name.startswith("weights/")}
+    scalars = {"source": str(values.pop("source")), "vocabulary": int(values.pop("vocabulary"))}
+    return Material(**scalars, **values, weights=weights or None)
 
 
 def relabel(material: Material, vocabulary: int, seed: int = 0) -> Material:
@@ -132,19 +149,17 @@ def make(vocabulary: int, videos: int = MADE_VIDEOS, seed: int = 0) -> Material:
 
 
 def _read_release(folder: Path) -> Material:
+    from glrg_tf.convert import glrg_checkpoint
     from glrg_tf.io import foreign, hdf5
 
     metadata = folder / "data/metadata"
     with hdf5.open_file(metadata / "msrvtt_train_sequencelabel.h5") as file:
-        labels, vocabulary = file["labels"][:].astype(np.int32), len(file["vocab"])
+        labels = hdf5.read_array(hdf5.dataset(file, "labels", kinds="i", ndim=2)).astype(np.int32)
+        vocabulary = len(hdf5.dataset(file, "vocab"))
     with hdf5.open_file(folder / "data/feature/msrvtt_train_gl_feats.h5") as file:
-        features = file["feats"][:].astype(np.float32)
-    scores = foreign.read_pickle(metadata / "msrvtt_train_evalscores.pkl")["CIDEr"]
-    return Material(
-        "msrvtt",
-        vocabulary,
-        features,
-        labels.reshape(len(features), CAPTIONS, LABEL_LENGTH),
-        np.asarray(scores, np.float32),
-        None,
-    )
+        features = hdf5.read_array(hdf5.dataset(file, "feats", kinds="f", ndim=2)).astype(np.float32)
+    scores = np.asarray(foreign.read_pickle(metadata / "msrvtt_train_evalscores.pkl")["CIDEr"], np.float32)
+    checkpoint = glrg_checkpoint.read_checkpoint(folder / "model/GL-RG_XE_msrvtt/model.pth")
+    token_ids = labels.reshape(len(features), CAPTIONS, LABEL_LENGTH)
+    weights = glrg_checkpoint.to_weights(checkpoint.tensors)
+    return Material("msrvtt", vocabulary, features, token_ids, scores, weights)

@@ -1,0 +1,84 @@
+"""One benchmark in a process of its own, so that its peak memory is its own: options as JSON in, a row as JSON out.
+
+    python -m benchmarks.worker '{"name": "xe_step", ...}'
+
+Prints the row on the last line of standard output. Run by `benchmarks.suite`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine, material, timing
+from benchmarks.case import Case, Options
+
+# Entry -> the module whose `build` makes its case. The modules import TensorFlow; this one must not before `main`.
+MODULES = {
+    **dict.fromkeys(("xe_step", "dxe_step", "dr_b1_step", "dr_b2_step", "scst_step"), "benchmarks.steps"),
+    **dict.fromkeys(("greedy", "beam5", "caption_latency"), "benchmarks.decode"),
+    "input_batch": "benchmarks.inputs",
+    "reward_ciderd": "benchmarks.reward",
+}
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Measures one entry; columns as in docs/benchmarks.md."""
+    import tensorflow as tf
+
+    module = importlib.import_module(MODULES[options.name])
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    started = time.perf_counter()
+    data = material.load(Path(options.material))
+    case = module.build(options, data)
+    built = time.perf_counter()
+    first_s = timing.clock(case.ours)  # traces and compiles
+    case.ours()
+    peak = machine.peak_rss_mb()
+    reference = case.build_reference() if options.reference and case.build_reference else None
+    if reference is not None and case.reference_share == 1.0 and case.pairs:
+        reference()  # a plain form that takes seconds warms up in its first turn: the minimum counts
+    found = timing.compare(case.ours, reference, pairs=case.pairs or options.pairs)
+    row = _row(options, case, found)
+    row |= {
+        "peak_rss_mb": round(peak, 1),
+        "setup_s": round(built - started, 3),
+        "compile_s": round(max(0.0, first_s - found.ours.median), 3),
+        "material": data.source,
+        "threads": options.threads,
+        **case.extra(),
+    }
+    return row
+
+
+def _row(options: Options, case: Case, found: timing.Comparison) -> dict[str, Any]:
+    ours, scale = found.ours.minimum, 1.0 / case.reference_share
+    rate = machine.gemm_rate()
+    floor_s = case.flops() / rate if case.flops else None
+    plain = None if found.reference is None else found.reference.minimum * scale
+    return {
+        "name": options.name,
+        "vocabulary": options.vocabulary,
+        "batch": options.batch,
+        "ours_s": ours,
+        "reference_s": plain,
+        "ratio": None if plain is None else plain / ours,
+        "floor_s": floor_s,
+        "fraction_of_floor": None if floor_s is None else floor_s / ours,
+        "ours_median_s": found.ours.median,
+        "ratio_spread": [min(found.pair_ratios) * scale, max(found.pair_ratios) * scale] if found.pair_ratios else None,
+        "gemm_gflops": rate / 1e9,
+    }
+
+
+def main(text: str) -> None:
+    """Runs what `text` describes and prints the row."""
+    print(json.dumps(run(Options(**json.loads(text)))), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
