@@ -18,9 +18,9 @@ import numpy as np
 from glrg_tf.io import foreign_values as values
 from glrg_tf.io.foreign_values import ForeignDict, ForeignDtype, Global, RefusedError, Table
 
-MAX_BUDGET = 420_000_000
+MAX_BUDGET = 400_000_000
 BASE_BUDGET = 32_000_000
-BUDGET_PER_BYTE = 20  # n-gram tables, the densest honest files, spend 9
+BUDGET_PER_BYTE = 20  # n-gram tables, the densest honest files, spend 6
 MAX_MARKS = 200
 MAX_LINE = 512
 MAX_MEMO = 8_000_000

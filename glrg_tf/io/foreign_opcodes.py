@@ -14,7 +14,7 @@ from glrg_tf.io import foreign_values as values
 from glrg_tf.io.foreign_machine import PickleMachine, measure
 from glrg_tf.io.foreign_values import PythonTwoText, RefusedError, Table
 
-MAX_OPCODES = 12_000_000
+MAX_OPCODES = 24_000_000
 MAX_NUMBER_BYTES = 32
 _CHECK_EVERY = 4096
 
@@ -62,7 +62,7 @@ def _walk(machine: PickleMachine) -> Any:
             if code == 0x2E:  # STOP
                 return machine.stack.pop()
             _TABLE[code](machine)
-        machine.charge(8 * _CHECK_EVERY)
+        machine.charge(4 * _CHECK_EVERY)
     raise RefusedError("the pickle has more parts than any file of this kind needs")
 
 
