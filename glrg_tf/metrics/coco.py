@@ -130,17 +130,19 @@ def _check(references: Mapping, predictions: Mapping, metrics: Sequence[str], to
             raise ConfigError(f"unknown metric '{metric}'", remedy=f"one of: {', '.join(METRICS)}")
     if tokenizer not in ("ptb", "none"):
         raise ConfigError(f"unknown tokenizer '{tokenizer}'", remedy="ptb or none")
+    _refuse_ids([v for v in predictions if v not in references], "predicted but without references", "remove them")
     if not references:
         raise AnnotationError("there is nothing to score: no references")
     _refuse_ids([v for v in references if v not in predictions], "without a prediction", "predict a caption for each")
-    _refuse_ids([v for v in predictions if v not in references], "predicted but without references", "remove them")
     _refuse_ids([v for v, captions in references.items() if not captions], "with an empty list of references", "")
 
 
 def _refuse_ids(ids: Sequence[Hashable], what: str, remedy: str) -> None:
     if ids:
         named = ", ".join(map(str, ids[:5])) + (", …" if len(ids) > 5 else "")
-        raise AnnotationError(f"{len(ids)} videos {what}", where=named, remedy=remedy or None)
+        raise AnnotationError(
+            f"{len(ids)} video{'s' if len(ids) > 1 else ''} {what}", where=named, remedy=remedy or None
+        )
 
 
 def _split(captions: Sequence[str], sizes: Sequence[int]) -> list[Sequence[str]]:
