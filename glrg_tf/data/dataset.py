@@ -23,7 +23,7 @@ from typing import Any
 from glrg_tf.data.feature_layout import FeatureTable, write_features
 from glrg_tf.data.feature_store import FeatureStore
 from glrg_tf.data.record import VideoRecord, check_records
-from glrg_tf.errors import ConfigError, DataError, FeatureError
+from glrg_tf.errors import AnnotationError, ConfigError, DataError, FeatureError
 from glrg_tf.io import atomic, documents
 from glrg_tf.text.tokenizer import get_tokenizer
 from glrg_tf.text.vocabulary import Vocabulary
@@ -217,9 +217,10 @@ def read_records(path: Path) -> list[VideoRecord]:
     """Returns the videos of a `captions.jsonl`, each of sound types (`check_records` looks at the whole).
 
     Raises:
-        DataError: missing, not utf-8 JSON lines, keys missing, unknown or of a wrong type.
+        AnnotationError: missing, not utf-8 JSON lines, keys missing, unknown or of a wrong type.
     """
-    return [VideoRecord.from_json(row, f"{path}: line {line}") for line, row in documents.read_json_lines(path)]
+    rows = documents.read_json_lines(path, error=AnnotationError)
+    return [VideoRecord.from_json(row, f"{path}: line {line}") for line, row in rows]
 
 
 def split_names(records: Iterable[VideoRecord]) -> tuple[str, ...]:

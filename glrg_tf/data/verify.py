@@ -92,29 +92,31 @@ def _check_files(report: VerifyReport, files: Mapping[str, Any]) -> None:
 
 
 def _check_captions(report: VerifyReport) -> list[VideoRecord]:
-    records = _keep_problem(report, lambda: read_records(report.folder / CAPTIONS)) or []
-    if (report.folder / CAPTIONS).is_file():
-        report.problems += [problem for problem in check_records(records) if records or not report.problems]
-    return records
+    path = report.folder / CAPTIONS
+    records = _keep_problem(report, lambda: read_records(path)) if path.is_file() else None
+    if records is not None:
+        report.problems += check_records(records)
+    return records or []
 
 
 def _check_features(report: VerifyReport, records: Sequence[VideoRecord], description: Mapping[str, Any]) -> None:
-    featured: set[str] = set()
     path = report.folder / FEATURES
     store = _keep_problem(report, lambda: FeatureStore(path)) if path.is_file() else None
+    featured = set(store.ids) if store else set()
     if store:
-        with store:
-            featured = set(store.ids)
-            report.streams = store.streams
-            report.problems += store.check_values()
-        if store.streams and report.streams != description.get("streams", report.streams):
-            report.problems.append(f"the streams are {report.streams}, {DESCRIPTION} says {description['streams']}")
-        surplus = [video_id for video_id in store.ids if video_id not in {record.id for record in records}]
+        report.streams = store.streams
+        report.problems += store.check_values()
+        store.close()
+        described = description.get("streams", report.streams)
+        if report.streams != described:
+            report.problems.append(f"the streams are {report.streams}, {DESCRIPTION} says {described}")
+        known = {record.id for record in records}
+        surplus = [video_id for video_id in store.ids if video_id not in known]
         if surplus:
             report.warnings.append(f"{len(surplus)} videos have features but no captions ({_mention(surplus)})")
     report.splits = count_splits(records, featured)
     without = [record.id for record in records if record.id not in featured]
-    if without and not (path.is_file() and store is None):
+    if without and (store or not path.is_file()):  # of a file that cannot be read, the problem is said already
         report.warnings.append(f"{len(without)} videos have no features ({_mention(without)})")
 
 
