@@ -132,10 +132,15 @@ def _dispatch(words: list[str], console: Console) -> int:
         near = nearest(name, commands())
         what = f"unknown option '{name}'" if name.startswith("-") else f"there is no command '{name}'"
         raise ConfigError(what, remedy=f"did you mean `glrg {near}`?" if near else "`glrg --help` lists the commands")
-    return _run(name, rest, console)
+    return run_command(name, rest, console)
 
 
-def _run(name: str, rest: list[str], console: Console) -> int:
+def run_command(name: str, rest: list[str], console: Console) -> int:
+    """Runs one command with its arguments.
+
+    Raises:
+        GlrgError: bad usage, or what the command refuses.
+    """
     if not console.debug:
         hush_tensorflow()
         warnings.simplefilter("ignore")
