@@ -57,6 +57,7 @@ class PickleMachine:
         self.memo: list[Any] = []
         self.blank: dict[int, np.ndarray] = {}  # arrays that still wait for their content
         self.short_texts: dict[bytes, str] = {}
+        self.counts: dict[bytes, float] = {}
         self.budget = min(MAX_BUDGET, BASE_BUDGET + BUDGET_PER_BYTE * (self.end - start))
         self.spent = 0
 
@@ -91,7 +92,6 @@ class PickleMachine:
     def pop_mark(self) -> list[Any]:
         """Returns what was pushed since the last mark."""
         items, self.stack = self.stack, self.marks.pop()
-        self.spent += 8 * len(items)
         return items
 
     def put(self, index: int) -> None:
@@ -125,6 +125,16 @@ class PickleMachine:
         else:
             self.charge(64 + 4 * len(raw))
             self.stack.append(raw.decode("utf-8", "surrogatepass"))
+
+    def count(self, raw: bytes) -> None:
+        """Pushes a big-endian double; the first few hundred are kept once (n-gram counts are small numbers)."""
+        known = self.counts.get(raw)
+        if known is None:
+            (known,) = struct.unpack(">d", raw)
+            self.spent += 24
+            if len(self.counts) < 512:
+                self.counts[raw] = known
+        self.stack.append(known)
 
     def name(self, module: Any, name: Any) -> None:
         """Pushes an allowed global."""
@@ -171,7 +181,7 @@ class PickleMachine:
         target = self.stack[-1]
         if type(target) not in (dict, ForeignDict) or len(items) % 2:
             raise RefusedError("the pickle adds items to something that is no dictionary")
-        self.charge(50 * len(items))
+        self.charge(35 * len(items))
         for key in items[::2]:
             values.check_key(key)
         target.update(zip(items[::2], items[1::2], strict=True))

@@ -109,6 +109,16 @@ def _tuple(machine: PickleMachine, count: int) -> None:
     machine.spent += 56 + 8 * count
 
 
+def _mark_tuple(machine: PickleMachine) -> None:
+    items = machine.pop_mark()
+    machine.push(tuple(items), 56 + 8 * len(items))
+
+
+def _mark_list(machine: PickleMachine) -> None:
+    items = machine.pop_mark()
+    machine.push(items, 64 + 9 * len(items))
+
+
 def _protocol(machine: PickleMachine) -> None:
     if machine.length("<B") > 5:
         raise RefusedError("the pickle has an unknown protocol")
@@ -172,7 +182,7 @@ _OPCODES: dict[bytes, Callable[[PickleMachine], object]] = {
     b"\x8a": lambda m: _long(m, m.length("<B")),
     b"\x8b": lambda m: _long(m, m.length("<i")),
     b"F": lambda m: m.push(float(m.line(80).decode("ascii")), 24),
-    b"G": lambda m: m.push(struct.unpack(">d", m.take(8))[0], 24),
+    b"G": lambda m: m.count(m.take(8)),
     b"S": _quoted,
     b"T": lambda m: _binary(m, m.length("<i"), PythonTwoText.of),
     b"U": lambda m: _binary(m, m.length("<B"), PythonTwoText.of),
@@ -185,11 +195,11 @@ _OPCODES: dict[bytes, Callable[[PickleMachine], object]] = {
     b"\x8e": lambda m: _binary(m, m.length("<Q"), bytes),
     b"\x96": lambda m: _binary(m, m.length("<Q"), bytes),
     b"]": lambda m: m.push([], 64),
-    b"l": lambda m: m.push(m.pop_mark(), 64),
+    b"l": _mark_list,
     b"a": lambda m: m.append(_tail(m, 1)),
     b"e": lambda m: m.append(m.pop_mark()),
     b")": lambda m: m.stack.append(()),
-    b"t": lambda m: m.push(tuple(m.pop_mark()), 56),
+    b"t": _mark_tuple,
     b"\x85": lambda m: _tuple(m, 1),
     b"\x86": lambda m: _tuple(m, 2),
     b"\x87": lambda m: _tuple(m, 3),
