@@ -134,7 +134,6 @@ def train(
         reporter.message("no val split: training to the last epoch, the last checkpoint is taken")
     if resume:
         _check_same_settings(plan, config)
-    _prepare_folders(plan, config, vocabulary)
 
     best: dict[str, Path] = {}
     for phase in plan.phases:
@@ -150,6 +149,7 @@ def train(
             elif entrance is not None:
                 model.set_weights(entrance.model.get_weights())
         objective, scores = _objective(plan, phase, phase_config, training, vocabulary, reporter)
+        _prepare_folders(plan, config, vocabulary)  # only now: until here nothing is written
         run = PhaseRun(
             name=phase,
             folder=plan.folder(phase),
