@@ -1,4 +1,5 @@
 # make test   sets up .venv on a fresh machine, then lint, type check and the test suite
+# make demo   the whole path (import, train, score, caption) on a small made-up dataset, in minutes
 # make lint   lint and type check alone
 # make clean  removes what these made
 # Another interpreter: make test PYTHON=/path/to/python3.12
@@ -11,13 +12,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test lint clean venv
+.PHONY: test demo lint clean venv
 
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q
+
+demo: $(READY)
+	rm -rf runs/demo
+	$(BIN)/glrg demo --out runs/demo
 
 lint: $(READY)
 	$(BIN)/ruff check .

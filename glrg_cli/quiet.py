@@ -18,7 +18,7 @@ from types import ModuleType
 
 def hush_tensorflow() -> None:
     """Arranges that the first `import tensorflow` of this process, whoever does it, is quiet."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
