@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glrg_cli import data_download
 from glrg_tf.data.importers import FORMATS, ImportOptions, import_dataset
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_import(actions)
     _add_verify(actions)
+    data_download.add_parser(actions)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Runs the chosen subcommand."""
-    return {"import": _run_import, "verify": _run_verify}[args.action](args, console)
+    return {"import": _run_import, "verify": _run_verify, "download": data_download.run}[args.action](args, console)
 
 
 def _add_import(actions: argparse._SubParsersAction) -> None:

@@ -157,11 +157,13 @@ def write_dataset(
     records = list(records)
     problems = check_records(records)
     if problems:
-        raise DataError(problems[0], where=name, remedy=f"mend the source ({len(problems)} problem(s) like this)")
+        raise DataError(problems[0], where=", ".join(source) or name, remedy=f"mend it ({len(problems)} like this)")
     known = {record.id for record in records}
     featured = set(features.ids) if features else set()
     if featured - known:
-        raise FeatureError(f"features of '{min(featured - known)}', which has no captions", where=name)
+        raise FeatureError(
+            f"features of '{min(featured - known)}', which has no captions", where=name, remedy="leave them out"
+        )
     with atomic.new_folder(folder, replace=replace) as scratch:
         atomic.write_json_lines(scratch / CAPTIONS, (record.to_json() for record in records))
         if features:

@@ -102,8 +102,8 @@ def _check_captions(report: VerifyReport) -> list[VideoRecord]:
 def _check_features(report: VerifyReport, records: Sequence[VideoRecord], description: Mapping[str, Any]) -> None:
     path = report.folder / FEATURES
     store = _keep_problem(report, lambda: FeatureStore(path)) if path.is_file() else None
-    featured = set(store.ids) if store else set()
-    if store:
+    featured = set(store.ids) if store is not None else set()
+    if store is not None:
         report.streams = store.streams
         report.problems += store.check_values()
         store.close()
@@ -116,7 +116,9 @@ def _check_features(report: VerifyReport, records: Sequence[VideoRecord], descri
             report.warnings.append(f"{len(surplus)} videos have features but no captions ({_mention(surplus)})")
     report.splits = count_splits(records, featured)
     without = [record.id for record in records if record.id not in featured]
-    if without and (store or not path.is_file()):  # of a file that cannot be read, the problem is said already
+    if without and (
+        store is not None or not path.is_file()
+    ):  # of a file that cannot be read, the problem is said already
         report.warnings.append(f"{len(without)} videos have no features ({_mention(without)})")
 
 

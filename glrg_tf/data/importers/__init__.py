@@ -15,7 +15,7 @@ from typing import Any
 
 from glrg_tf.data.dataset import write_dataset
 from glrg_tf.data.importers import features, splits, videos
-from glrg_tf.data.importers.common import Annotations, ImportOptions, check_text
+from glrg_tf.data.importers.common import Annotations, ImportOptions, check_text, mention
 from glrg_tf.errors import ConfigError
 
 __all__ = ["FORMATS", "Annotations", "ImportOptions", "ImportReport", "import_dataset"]
@@ -69,7 +69,7 @@ def import_dataset(
     annotations: Annotations = reader.read([Path(source) for source in sources], options)
     notes = list(annotations.notes)
     records = splits.assign(annotations.records, options.splits, notes)
-    check_text(records, options.tokenizer, notes)
+    check_text(records, options.tokenizer, mention(annotations.sources), notes)
     records = videos.attach(records, options.videos, annotations.aliases, notes)
     files = options.features or annotations.feature_files
     table, records = features.join(files, records, options.drop_missing, notes)

@@ -148,7 +148,7 @@ def find_files(sources: Iterable[Path], suffixes: Sequence[str]) -> tuple[list[P
     return list(dict.fromkeys(annotations)), tuple(dict.fromkeys(feature_files))
 
 
-def check_text(records: Sequence[VideoRecord], tokenizer_name: str, notes: list[str]) -> None:
+def check_text(records: Sequence[VideoRecord], tokenizer_name: str, where: object, notes: list[str]) -> None:
     """Notes captions in which the tokenizer finds no word.
 
     Raises:
@@ -162,7 +162,9 @@ def check_text(records: Sequence[VideoRecord], tokenizer_name: str, notes: list[
     what = f"{len(wordless)} of {total} captions have no word for the tokenizer '{tokenizer_name}'"
     example = f" (such as one of '{wordless[0]}')"
     if 2 * len(wordless) > total:
-        raise AnnotationError(what + example, remedy="pass --tokenizer unicode for languages other than English")
+        raise AnnotationError(
+            what + example, where=where, remedy="pass --tokenizer unicode for languages other than English"
+        )
     notes.append(what + example + ": kept")
 
 

@@ -96,7 +96,7 @@ def join(
             stores.append(_ReleaseRows(file) if is_release_file(file) else FeatureStore(file))
             opened.callback(stores[-1].close)
         owner = _owners(stores)
-        kept = _with_features(records, owner, drop_missing, notes)
+        kept = _with_features(files, records, owner, drop_missing, notes)
         values = {stream: _gather(stream, kept, owner) for stream in stores[0].streams}
         first = stores[0]
     producer = {**first.attributes, "imported_from": ", ".join(str(store.path.name) for store in stores)}
@@ -121,7 +121,11 @@ def _owners(stores: Sequence[FeatureStore | _ReleaseRows]) -> dict[str, FeatureS
 
 
 def _with_features(
-    records: Sequence[VideoRecord], owner: Mapping[str, object], drop_missing: bool, notes: list[str]
+    files: Sequence[Path],
+    records: Sequence[VideoRecord],
+    owner: Mapping[str, object],
+    drop_missing: bool,
+    notes: list[str],
 ) -> list[VideoRecord]:
     missing = [record.id for record in records if record.id not in owner]
     kept = [record for record in records if record.id in owner]
@@ -129,6 +133,7 @@ def _with_features(
         raise FeatureError(
             f"{len(missing)} of {len(records)} videos have no features ({mention(missing)}); "
             f"the feature files hold {mention(list(owner))}",
+            where=mention(files),
             remedy="add their features with --features, or pass --drop-missing to leave these videos out",
         )
     if missing:

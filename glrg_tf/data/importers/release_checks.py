@@ -86,9 +86,7 @@ def check_labels(
         not np.array_equal(vocabulary.encode(tokenizer(text)), row) for text, row in zip(texts, labels, strict=True)
     )
     if different:
-        notes.append(
-            f"{path.name}: {different} of {len(labels)} label rows are not their captions' words; text is used"
-        )
+        notes.append(f"{path.name}: {different} of {len(labels)} label rows differ from their captions; text is used")
 
 
 def check_document_frequency(
