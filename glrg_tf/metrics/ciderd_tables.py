@@ -41,7 +41,7 @@ class ReferenceTables:
 
 
 @dataclass(frozen=True)
-class _Grams:
+class Grams:
     """Distinct n-grams (W,) and, per reference, those it holds (E,) with their counts."""
 
     keys: np.ndarray  # int64 (W,), packed; -1 where an id does not fit
@@ -75,7 +75,7 @@ def build_tables(
     ids, lengths = ngrams.flatten(list(itertools.chain.from_iterable(references)))
     if ids.size and ids.min() < 0:
         raise AnnotationError("a reference holds a negative token id", remedy="encode captions with a vocabulary")
-    grams = _count(ids, lengths)
+    grams = count_references(ids, lengths)
     videos = np.repeat(np.arange(len(sizes)), sizes)
     documents = float(len(sizes) if num_documents is None else num_documents)
     if document_frequency is None:
@@ -93,8 +93,13 @@ def build_tables(
     return _assemble(grams, videos, lengths, sizes, frequency, known, documents)
 
 
-def _count(ids: np.ndarray, lengths: np.ndarray) -> _Grams:
-    """Numbers the n-grams order by order: (number of the first n-1 ids, last id) -> number, whatever the ids' size."""
+def count_references(ids: np.ndarray, lengths: np.ndarray) -> Grams:
+    """Numbers the n-grams order by order, (number of the first n-1 ids, last id) -> number, whatever the ids' size.
+
+    Args:
+        ids: int64 (ΣL,) ids of all sentences, end to end.
+        lengths: int64 (R,) ids of each sentence.
+    """
     reference_of = np.repeat(np.arange(len(lengths)), lengths)
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(ids))  # tokens from here to the sentence's end
     base = int(ids.max(initial=0)) + 1
@@ -112,7 +117,7 @@ def _count(ids: np.ndarray, lengths: np.ndarray) -> _Grams:
         reference.append(reference_of[starts])
         offset += len(distinct)
     held, count = np.unique(np.concatenate(reference) * max(offset, 1) + np.concatenate(gram), return_counts=True)
-    return _Grams(np.concatenate(keys), np.concatenate(orders), held % max(offset, 1), held // max(offset, 1), count)
+    return Grams(np.concatenate(keys), np.concatenate(orders), held % max(offset, 1), held // max(offset, 1), count)
 
 
 def _packed_frequency(table: Mapping[tuple, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +142,7 @@ def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.nda
 
 
 def _assemble(
-    grams: _Grams,
+    grams: Grams,
     videos: np.ndarray,
     lengths: np.ndarray,
     sizes: np.ndarray,
