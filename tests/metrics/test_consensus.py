@@ -56,8 +56,8 @@ def scorer_of(metric):
 @pytest.mark.parametrize(
     ("split", "metric"),
     # METEOR of the 6,940 train captions takes half a minute, and the val file shows the same.
-    [(split, metric) for split in ("train", "val") for metric in consensus.METRICS if (split, metric) != ("train", "METEOR")],
-)  # fmt: skip
+    [("train", "CIDEr"), ("train", "Bleu_4"), ("train", "ROUGE_L"), *[("val", metric) for metric in consensus.METRICS]],
+)
 def test_reproduces_the_release(shared, split, metric):
     folder = shared / "data/glrg_release_sample/data/metadata"
     captions: dict = {}
