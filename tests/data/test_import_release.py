@@ -113,6 +113,17 @@ def test_blank_captions_leave_with_their_scores(release: pathlib.Path, tmp_path:
     assert any("1 of 9 label rows differ" in note for note in description["notes"])
 
 
+def test_rows_follow_the_label_file(release: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    metadata = release / "data/metadata"
+    numbers = [2, 0, 1]
+    captions = {number: captions_of(number) for number in numbers}
+    tokens = [ReleaseTokenizer()(text) for texts in captions.values() for text in texts]
+    vocabulary = Vocabulary.load_release(metadata / "msvd_train_vocab.json")
+    write_labels(metadata / "msvd_train_sequencelabel.h5", captions, vocabulary, tokens)
+    records = {record.id: record for record in import_and_read(release, tmp_path / "ds")}
+    assert [records[f"vid{number + 1}"].scores["CIDEr"] for number in numbers] == [(0.0, 1.0), (2.0, 3.0), (4.0, 5.0)]
+
+
 def test_two_data_sets_in_one_folder_need_a_choice(release: pathlib.Path, tmp_path: pathlib.Path) -> None:
     made.write_json(release / "data/metadata/msrvtt_train_cocofmt.json", made.coco({0: ["x"]}))
     with pytest.raises(DataError, match="two data sets"):
@@ -178,7 +189,8 @@ CONTRADICTIONS: dict[str, tuple[Callable[[pathlib.Path], object], str]] = {
     "label rows": (_labels("labels", lambda v: v[1:]), "do not belong to"),
     "label type": (_labels("labels", lambda v: v.astype(float)), "expected numbers|holds float64"),
     "label ranges": (_labels("label_start_ix", lambda v: v[::-1]), "do not belong to"),
-    "label videos": (_labels("videos", lambda v: v[::-1]), "or of others"),
+    "label videos": (_labels("videos", lambda v: np.array([b"0", b"1", b"9"])), "or of others"),
+    "label order": (_labels("videos", lambda v: v[::-1]), "do not belong to"),
     "cut labels": (lambda m: (m / LABELS).write_bytes((m / LABELS).read_bytes()[:900]), "not a whole HDF5"),
     "feature rows": (
         lambda m: made.release_features(m.parent / "feature/msvd_val_gl_feats.h5", None, rows=1),

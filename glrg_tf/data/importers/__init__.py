@@ -71,7 +71,7 @@ def import_dataset(
     records = splits.assign(annotations.records, options.splits, notes)
     check_text(records, options.tokenizer, mention(annotations.sources), notes)
     records = videos.attach(records, options.videos, annotations.aliases, notes)
-    files = options.features or annotations.feature_files
+    files = options.features or features.usable(annotations.feature_files, notes)
     table, records = features.join(files, records, options.drop_missing, notes)
     description = write_dataset(
         out,

@@ -125,7 +125,7 @@ def require(row: Any, key: str, kinds: type | tuple[type, ...], where: object) -
 def find_files(sources: Iterable[Path], suffixes: Sequence[str]) -> tuple[list[Path], tuple[Path, ...]]:
     """Returns the annotation files among `sources`, and the feature files of the folders among them.
 
-    Folders are searched recursively for `suffixes`, hidden ones left out.
+    Folders are searched recursively for `suffixes`; hidden ones and datasets made here earlier are left out.
 
     Raises:
         AnnotationError: a source does not exist, or nothing was found.
@@ -134,7 +134,7 @@ def find_files(sources: Iterable[Path], suffixes: Sequence[str]) -> tuple[list[P
     feature_files: list[Path] = []
     for source in sources:
         if source.is_dir():
-            files = sorted(file for file in source.rglob("*") if file.is_file() and not _hidden(file, source))
+            files = _search(source)
             annotations += [file for file in files if file.suffix.lower() in suffixes]
             feature_files += [file for file in files if file.suffix.lower() in FEATURE_SUFFIXES]
         elif source.is_file():
@@ -174,5 +174,9 @@ def mention(names: Sequence[object]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_MENTIONED]) + more
 
 
-def _hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)
+def _search(root: Path) -> list[Path]:
+    files = [file for file in sorted(root.rglob("*")) if file.is_file()]
+    visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(root).parts)]
+    ours = {file.parent for file in visible if file.name == "dataset.json"}
+    ours = {folder for folder in ours if (folder / "captions.jsonl").is_file()}
+    return [file for file in visible if file.parent not in ours]

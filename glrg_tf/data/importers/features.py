@@ -20,6 +20,7 @@ from glrg_tf.data.feature_store import FeatureStore
 from glrg_tf.data.importers.common import mention
 from glrg_tf.data.record import VideoRecord
 from glrg_tf.errors import FeatureError
+from glrg_tf.io import hdf5
 
 # First id of each split (specs: "Row = id − offset") and the data set's own name of the video with id i.
 RELEASE_OFFSETS = {
@@ -77,6 +78,22 @@ def release_ids(path: Path, rows: int) -> tuple[str, ...]:
     dataset, split = found.groups()
     first = RELEASE_OFFSETS[dataset][split]
     return tuple(release_id(dataset, first + row) for row in range(rows))
+
+
+def usable(found: Sequence[Path], notes: list[str]) -> tuple[Path, ...]:
+    """Returns those of the HDF5 files found beside annotations that hold features; the others are noted.
+
+    Raises:
+        FeatureError: a file is damaged.
+    """
+    kept = []
+    for file in found:
+        with hdf5.open_file(file) as handle:
+            if {"feats", "streams"} & set(hdf5.names(handle)):
+                kept.append(file)
+            else:
+                notes.append(f"no features, passed over: {file}")
+    return tuple(kept)
 
 
 def join(

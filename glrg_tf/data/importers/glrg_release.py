@@ -54,6 +54,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
                 notes.append(f"the {split} split has no file of captions ({', '.join(_CAPTION_KINDS)}): left out")
             continue
         captions = _read_captions(captioned, dataset, split)
+        captions = release_checks.in_label_order(of_split.get("sequencelabel"), captions)
         split_vocabulary = _vocabulary(of_split)
         if split == "train":
             vocabulary = split_vocabulary

@@ -1,6 +1,7 @@
 """Checks of the release's derived files (scores, labels, document frequencies) against its captions.
 
-`captions` is by global id, ids ascending, captions in annotation order, as everywhere in the release.
+`captions` is by global id in the order of the label file (ascending in every file that could be opened), captions in
+annotation order: the rows of all derived files follow it, because the release's loader counts rows by it.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ def read_scores(
 ) -> dict[int, dict[str, tuple[float, ...]]]:
     """Returns the consensus scores by id and metric, each for the first captions of the video.
 
-    The matrix (N, G) has the row of each video in ascending id and column j of its j-th caption (specs §2.6). MSVD has
-    more captions than columns: those beyond stay without a score. The release's loader instead draws random captions
-    and gives them these scores (specs §15.1): not here.
+    Column j of the matrix (N, G) belongs to the video's j-th caption. MSVD has more captions than columns (17, and 20
+    in its val file, where the loader uses 17 too: we take all): those beyond stay without a score. The release's loader
+    instead draws random captions and gives them these scores; not here.
 
     Raises:
         DataError: no plain dictionary of (N, G) matrices, too many rows or columns, scores that are not finite.
@@ -57,23 +58,36 @@ def read_scores(
     return scores
 
 
+def in_label_order(path: Path | None, captions: Mapping[int, Sequence[str]]) -> dict[int, Sequence[str]]:
+    """Returns `captions` in the order in which the label file lists their videos; as they are without one.
+
+    Raises:
+        DataError: damaged file, or other videos than the caption file.
+    """
+    if path is None:
+        return dict(captions)
+    with hdf5.open_file(path, error=AnnotationError) as handle:
+        videos = hdf5.read_strings(hdf5.dataset(handle, "videos", error=AnnotationError), error=AnnotationError)
+    by_name = {str(number): number for number in captions}
+    if len(videos) != len(captions) or set(videos) != set(by_name):
+        what = f"it labels {len(videos)} videos, the captions are of {len(captions)} (or of others)"
+        raise AnnotationError(what, where=f"{path}: videos", remedy=_AGAIN)
+    return {by_name[name]: captions[by_name[name]] for name in videos}
+
+
 def check_labels(
     path: Path | None, captions: Mapping[int, Sequence[str]], vocabulary: Vocabulary | None, notes: list[str]
 ) -> None:
     """Checks that the label rows belong to the captions, video by video, and notes rows of other words.
 
     Raises:
-        DataError: damaged file; other videos, or another number of captions, than the caption file.
+        DataError: damaged file, or another number of captions of a video than in the caption file.
     """
     if path is None:
         return
     with hdf5.open_file(path, error=AnnotationError) as handle:
         labels = _numbers(handle, "labels", 2)
         starts, ends = _numbers(handle, "label_start_ix", 1), _numbers(handle, "label_end_ix", 1)
-        videos = hdf5.read_strings(hdf5.dataset(handle, "videos", error=AnnotationError), error=AnnotationError)
-    if videos != [str(number) for number in captions]:
-        what = f"it labels {len(videos)} videos, the captions are of {len(captions)} (or of others)"
-        raise AnnotationError(what, where=f"{path}: videos", remedy=_AGAIN)
     bounds = np.cumsum([0, *(len(texts) for texts in captions.values())])
     if not (np.array_equal(starts, bounds[:-1]) and np.array_equal(ends, bounds[1:]) and len(labels) == bounds[-1]):
         what = f"{len(labels)} label rows do not belong to {bounds[-1]} captions, video by video"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def assign(records: Sequence[VideoRecord], splits_file: Path | None, notes: list
     if not without:
         return list(records)
     chosen = by_hash(without)
-    counts = ", ".join(f"{list(chosen.values()).count(split)} {split}" for split, _ in _SHARES)
+    count = Counter(chosen.values())
+    counts = ", ".join(f"{count[split]} {split}" for split, _ in _SHARES)
     notes.append(f"{len(without)} videos had no split: split by the hash of their id ({counts}); --splits decides else")
     return [record if record.split else dataclasses.replace(record, split=chosen[record.id]) for record in records]
 
@@ -69,8 +71,9 @@ def by_hash(ids: Sequence[str]) -> dict[str, str]:
     position = {name: int(hashlib.sha256(name.encode("utf-8")).hexdigest()[:12], 16) / 16**12 for name in ids}
     chosen = {name: next(split for split, end in _SHARES if position[name] < end) for name in ids}
     for split, end in _SHARES[:0:-1]:
-        crowded = [name for name in ids if list(chosen.values()).count(chosen[name]) > 1]
-        if split not in chosen.values() and crowded and len(position) >= len(_SHARES):
+        counts = Counter(chosen.values())
+        if not counts[split] and len(position) >= len(_SHARES):
+            crowded = [name for name in position if counts[chosen[name]] > 1]
             chosen[min(crowded, key=lambda name: abs(position[name] - end))] = split
     return chosen
 

@@ -69,8 +69,10 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
             missing.append(name)
         captions = tuple(collector.captions[name])
         records.append(dataclasses.replace(draft, id=ids[name], captions=captions, video=video))
-    if missing:
-        notes.append(f"{len(missing)} video files were not found beside the table or in --videos ({mention(missing)})")
+    if missing and options.videos is None:
+        notes.append(
+            f"{len(missing)} video files were not found beside the table ({mention(missing)}); --videos names a folder"
+        )
     name = options.name or files[0].stem
     return Annotations(name, records, [str(file) for file in files], "", notes, feature_files)
 

@@ -29,6 +29,8 @@ def attach(
 ) -> list[VideoRecord]:
     """Returns `records` with the path of their video in `folder`: a file named like the id or one of its aliases.
 
+    Records that know their file keep it.
+
     Raises:
         AnnotationError: no such folder.
     """
@@ -44,9 +46,11 @@ def attach(
     for record in records:
         names = (record.id, *aliases.get(record.id, ()))
         found = next((files[name] for name in names if name in files), None)
-        if found is None and record.video is None:
+        if found and record.video is None:
+            record = dataclasses.replace(record, video=str(found))
+        if record.video is None:
             missing.append(record.id)
-        attached.append(dataclasses.replace(record, video=str(found)) if found else record)
+        attached.append(record)
     if missing:
         notes.append(f"{len(missing)} videos have no file in {folder} ({mention(missing)})")
     return attached
