@@ -43,15 +43,14 @@ def score_phases(plan: TrainingPlan, best: Mapping[str, Path], console: Console)
         console.warning("neither test nor val has features: the run is not scored")
         return None
     phases: dict[str, Any] = {}
-    with console.progress(len(best), f"scoring on {split}", "captioners") as progress:
-        for phase, folder in best.items():
-            evaluation = evaluate_captioner(VideoCaptioner.from_preset(folder), plan.dataset, split)
-            intervals = {name: list(bounds) for name, bounds in bootstrap_interval(evaluation.scores).items()}
-            phases[phase] = {"scores": evaluation.scores.overall, "intervals": intervals}
-            for target in {plan.folder(phase), plan.run}:  # type: ignore[arg-type]
-                atomic.write_json(target / f"predictions_{split}.json", evaluation.predictions_json())
-                atomic.write_json(target / "scores.json", {"split": split, **phases[phase]})
-            progress.update()
+    for phase, folder in best.items():
+        console.info(f"{phase}: captioning and scoring {split}")
+        evaluation = evaluate_captioner(VideoCaptioner.from_preset(folder), plan.dataset, split)
+        intervals = {name: list(bounds) for name, bounds in bootstrap_interval(evaluation.scores).items()}
+        phases[phase] = {"scores": evaluation.scores.overall, "intervals": intervals}
+        for target in {plan.folder(phase), plan.run}:  # type: ignore[arg-type]
+            atomic.write_json(target / f"predictions_{split}.json", evaluation.predictions_json())
+            atomic.write_json(target / "scores.json", {"split": split, **phases[phase]})
     document = {"split": split, "phases": phases}
     if len(phases) > 1:
         atomic.write_json(plan.run / "scores.json", document)

@@ -85,7 +85,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(dataset, capsys, tmp_path):
         (["--set", "train.learnin_rate=1"], 2, "train.learning_rate"),
         (["--set", "train.learning_rate"], 2, "key=value"),
         (["--set", "train.learning_rate=fast"], 2, "float"),
-        (["--set", "dr.baseline=b3"], 2, "did you mean"),
+        (["--set", "dr.baseline=b3"], 2, "one of: b1, b2"),
         (["--recipe", "glrq"], 2, "did you mean 'glrg'"),
         (["--phases", "xe,dx"], 2, "did you mean"),
         (["--recipe", "dr-b2"], 2, "--start"),
@@ -130,8 +130,7 @@ def test_evaluate_refuses(dataset, capsys, words, code, hint):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_resumes_to_the_same_weights(dataset, tmp_path, number):
+def test_an_interrupted_run_resumes_to_the_same_weights(dataset, tmp_path):
     epochs = ["--epochs", "4", *SMALL, "--recipe", "xe", "--set", "train.patience=0"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
 
@@ -144,7 +143,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(dataset, tmp_path, numbe
         for line in process.stderr:
             seen.append(line)
             if line.startswith("xe epoch 2"):
-                process.send_signal(number)
+                process.send_signal(signal.SIGTERM)
         code = process.wait(60)
     assert code == 130, seen
     assert "state saved; go on with `glrg train" in seen[-1]
