@@ -71,7 +71,7 @@ class CiderD:
             DataError: document frequencies that are malformed or exceed the number of documents.
         """
         tail = [END] if use_eos else []
-        words = [[_words(caption) + tail for caption in captions] for captions in references]
+        words = [[caption_words(caption) + tail for caption in captions] for captions in references]
         return cls(build_tables(words, document_frequency, num_documents), use_eos)
 
     def __call__(self, token_ids: tf.Tensor, video_rows: tf.Tensor) -> tf.Tensor:
@@ -100,7 +100,7 @@ class CiderD:
         ids, lengths = ngrams.flatten(captions)
         table = self.tables
         video_rows = np.asarray(video_rows, np.int64)
-        segment, keys, rank = _occurrences(ids, lengths)
+        segment, keys, rank = ngram_occurrences(ids, lengths)
 
         index = np.searchsorted(table.ngram_keys, keys)
         index[table.ngram_keys[index] != keys] = len(table.ngram_keys) - 1
@@ -122,8 +122,8 @@ class CiderD:
         return SCALE / ngrams.MAX_ORDER * summed / table.reference_counts[video_rows]
 
 
-def _words(caption: Sequence[int]) -> list[int]:
-    """Words of a caption or label row: without ids 1, up to the first 0."""
+def caption_words(caption: Sequence[int]) -> list[int]:
+    """Returns the words of a caption or label row: without ids 1, up to the first 0."""
     words: list[int] = []
     for token in caption:
         if token == END:
@@ -134,11 +134,11 @@ def _words(caption: Sequence[int]) -> list[int]:
 
 
 def _cut(row: list[int], use_eos: bool) -> list[int]:
-    return _words(row) + ([END] if use_eos and END in row else [])
+    return caption_words(row) + ([END] if use_eos and END in row else [])
 
 
-def _occurrences(ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns (caption · 4 + order, n-gram key, occurrence number 1..) of every n-gram of the captions."""
+def ngram_occurrences(ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lists the n-grams of captions laid end to end: (caption · 4 + n - 1, key, occurrence number 1..), sorted."""
     caption = np.repeat(np.arange(len(lengths)), lengths)
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(ids))
     segments, keys = [], []

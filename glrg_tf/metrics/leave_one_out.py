@@ -15,8 +15,7 @@ from glrg_tf.metrics import ngrams
 from glrg_tf.metrics.ciderd import SCALE, SIGMA
 from glrg_tf.metrics.ciderd_tables import count_references
 from glrg_tf.metrics.coco import bleu_from_statistics
-
-ROUGE_BETA = 1.2
+from glrg_tf.metrics.subsequences import CommonSubsequences, rouge_l_score
 
 
 def cider(captions_per_video: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -176,35 +175,10 @@ def _rouge_video(captions: list[list[str]]) -> np.ndarray:
         return np.zeros(len(captions))
     common = longest_common_subsequences(captions).astype(np.float64)
     np.fill_diagonal(common, -1)
-    precision, recall = (common / lengths[:, None]).max(1), (common / lengths).max(1)
-    weighted = recall + ROUGE_BETA**2 * precision
-    score = (1 + ROUGE_BETA**2) * precision * recall
-    return np.divide(score, weighted, out=np.zeros_like(score), where=weighted != 0)
+    return rouge_l_score((common / lengths[:, None]).max(1), (common / lengths).max(1))
 
 
 def longest_common_subsequences(sentences: Sequence[Sequence[str]]) -> np.ndarray:
-    """Length of the longest common subsequence of every two sentences, int64 (G, G).
-
-    All sentences stand side by side in one long integer, a bit a word and a clear bit between them, and are
-    compared with one sentence word by word (bit-parallel, Hyyrö 2004): an addition's carry dies in the clear bit.
-    """
-    places: dict[str, int] = {}
-    body, starts, position = 0, [], 0
-    for words in sentences:
-        starts.append(position)
-        for word in words:
-            places[word] = places.get(word, 0) | 1 << position
-            body |= 1 << position
-            position += 1
-        position += 1
-    common = np.zeros((len(sentences), len(sentences)), np.int64)
-    for row, words in enumerate(sentences):
-        open_bits = body
-        for word in words:
-            matches = places[word]
-            met = open_bits & matches
-            open_bits = ((open_bits + met) | (open_bits & ~matches)) & body
-        taken = body & ~open_bits
-        for column, (start, other) in enumerate(zip(starts, sentences, strict=True)):
-            common[row, column] = (taken >> start & (1 << len(other)) - 1).bit_count()
-    return common
+    """Length of the longest common subsequence of every two sentences, int64 (G, G)."""
+    subsequences = CommonSubsequences(sentences)
+    return np.array([subsequences.lengths(words) for words in sentences])
