@@ -58,7 +58,7 @@ def base_url(text: str) -> str:
         ConfigError: another scheme than http, https or file; no such folder.
     """
     parts = urllib.parse.urlsplit(text)
-    if parts.scheme not in SCHEMES and Path(text).is_dir():
+    if text and parts.scheme not in SCHEMES and Path(text).is_dir():
         return Path(text).resolve().as_uri()
     if parts.scheme not in SCHEMES:
         raise ConfigError(f"'{text}' is no address to download from", remedy="use https://, http:// or file://")
