@@ -59,6 +59,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             "intervals": {metric: list(bounds) for metric, bounds in intervals.items()},
             "videos": len(scores.ids),
             "tokenizer": args.tokenizer,
+            "predictions": [{"id": image, "caption": caption} for image, caption in predictions.items()],
         }
     )
     return 0

@@ -84,14 +84,26 @@ class CiderD:
         Returns:
             float32 (N,).
         """
-        import tensorflow as tf
-
         from glrg_tf.metrics import ciderd_graph
 
+        return ciderd_graph.score(self._table_tensors(), token_ids, video_rows, self.use_eos)
+
+    def compiled(self, token_ids: tf.Tensor, video_rows: tf.Tensor) -> tf.Tensor:
+        """The same for steps under `jit_compile=True`: static shapes (N, T), slower than `__call__` without XLA."""
+        from glrg_tf.metrics import ciderd_xla
+
+        most_postings = int(np.diff(self.tables.pair_starts).max())
+        return ciderd_xla.score(self._table_tensors(), most_postings, token_ids, video_rows, self.use_eos)
+
+    def _table_tensors(self) -> dict[str, tf.Tensor]:
         if self._tensors is None:
-            with tf.init_scope():
+            import tensorflow as tf
+
+            from glrg_tf.metrics import ciderd_graph
+
+            with tf.init_scope():  # made once, outside of the function that is being traced
                 self._tensors = ciderd_graph.tensors(self.tables)
-        return ciderd_graph.score(self._tensors, token_ids, video_rows, self.use_eos)
+        return self._tensors
 
     def score_numpy(self, token_ids: np.ndarray, video_rows: np.ndarray) -> np.ndarray:
         """The same on the host, float64 (N,), without TensorFlow."""
@@ -173,11 +185,16 @@ def encode_references(
 
     Returns:
         Word ids per video and caption, without <start> and <end>.
+
+    Raises:
+        ConfigError: a vocabulary of more than 32768 words, or another `unknown`.
     """
     if unknown not in ("own", "shared"):
         raise ConfigError(f"unknown words are 'own' or 'shared', not {unknown!r}", where="unknown")
-    ids: dict[str, int] = {}
     size = len(vocabulary)
+    if size > ngrams.ID_LIMIT:
+        raise ConfigError(f"CIDEr-D takes vocabularies of up to {ngrams.ID_LIMIT} words, not {size}")
+    ids: dict[str, int] = {}
 
     def identify(word: str) -> int:
         found = vocabulary.id_of(word)

@@ -6,9 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from glrg_tf.metrics import ngrams
+from glrg_tf.metrics.ciderd import END, SCALE, SIGMA, START
 from glrg_tf.metrics.ciderd_tables import ReferenceTables
-
-SIGMA, SCALE, END, START = 6.0, 10.0, 0, 1
 
 
 def tensors(tables: ReferenceTables) -> dict[str, tf.Tensor]:
@@ -21,7 +20,9 @@ def tensors(tables: ReferenceTables) -> dict[str, tf.Tensor]:
 
 def score(tables: dict[str, tf.Tensor], token_ids: tf.Tensor, video_rows: tf.Tensor, use_eos: bool) -> tf.Tensor:
     """Returns float32 (N,) CIDEr-D; see `CiderD.__call__`."""
-    words, lengths = _trim(token_ids, use_eos)
+    words = without_start(tf.cast(token_ids, tf.int32))
+    lengths = word_counts(words, use_eos)
+    words = words[:, : tf.reduce_max(tf.concat([lengths, [0]], 0))]
     count = tf.shape(words)[0]
     segment, caption, keys, rank = _occurrences(words, lengths)
 
@@ -49,22 +50,36 @@ def score(tables: dict[str, tf.Tensor], token_ids: tf.Tensor, video_rows: tf.Ten
     return SCALE / ngrams.MAX_ORDER * tf.reduce_sum(cosines, 0) / references
 
 
-def _trim(token_ids: tf.Tensor, use_eos: bool) -> tuple[tf.Tensor, tf.Tensor]:
-    """Drops start tokens and what follows the first end: int32 (N, L) with L the longest, lengths int32 (N,)."""
-    ids = tf.cast(token_ids, tf.int32)
-    is_start = ids == START
-    ids = tf.cond(tf.reduce_any(is_start), lambda: _without_start(ids, is_start), lambda: ids)
-    size = tf.shape(ids)[1]
-    first_end = tf.reduce_min(tf.where(ids == END, tf.range(size), size), axis=1)
-    lengths = tf.reduce_min(tf.where(ids < 0, tf.range(size), size), axis=1)
-    lengths = tf.minimum(lengths, first_end + 1 if use_eos else first_end)
-    return ids[:, : tf.reduce_max(tf.concat([lengths, [0]], 0))], lengths
+def without_start(token_ids: tf.Tensor) -> tf.Tensor:
+    """Moves the other tokens over start tokens, to the left, and closes those rows with -1: int32 (N, T)."""
+    is_start = token_ids == START
+
+    def compact() -> tf.Tensor:
+        order = tf.argsort(tf.cast(is_start, tf.int32), axis=1, stable=True)
+        return tf.gather(tf.where(is_start, -1, token_ids), order, batch_dims=1)
+
+    return tf.cond(tf.reduce_any(is_start), compact, lambda: token_ids)
 
 
-def _without_start(ids: tf.Tensor, is_start: tf.Tensor) -> tf.Tensor:
-    """Moves the other tokens to the left, over the start tokens, and closes the row with -1."""
-    order = tf.argsort(tf.cast(is_start, tf.int32), axis=1, stable=True)
-    return tf.gather(tf.where(is_start, -1, ids), order, batch_dims=1)
+def word_counts(words: tf.Tensor, use_eos: bool) -> tf.Tensor:
+    """Words of each caption up to its first end token, that included with `use_eos`: int32 (N,)."""
+    size = tf.shape(words)[1]
+    places = tf.range(size)
+    first_end = tf.reduce_min(tf.where(words == END, places, size), axis=1)
+    closed = tf.reduce_min(tf.where(words < 0, places, size), axis=1)
+    return tf.minimum(closed, first_end + 1 if use_eos else first_end)
+
+
+def packed_keys(words: tf.Tensor) -> tf.Tensor:
+    """Keys int64 (4, N, T) of the n-grams that begin at each place; those that leave the caption mean nothing."""
+    size = tf.shape(words)[1]
+    ids = tf.pad(tf.cast(words, tf.int64), [[0, 0], [0, ngrams.MAX_ORDER - 1]])
+    packed = ids[:, :size]
+    keys = [packed]
+    for n in range(1, ngrams.MAX_ORDER):
+        packed = packed * ngrams.ID_LIMIT + ids[:, n : n + size]
+        keys.append(packed + (n << ngrams.ORDER_SHIFT))
+    return tf.stack(keys)
 
 
 def _occurrences(words: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -75,13 +90,7 @@ def _occurrences(words: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Te
         occurrence number 1.. of the n-gram in its caption, float32 (M,).
     """
     count, size = tf.shape(words)[0], tf.shape(words)[1]
-    ids = tf.pad(tf.cast(words, tf.int64), [[0, 0], [0, ngrams.MAX_ORDER - 1]])
-    packed = ids[:, :size]
-    keys = [packed]
-    for n in range(1, ngrams.MAX_ORDER):
-        packed = packed * ngrams.ID_LIMIT + ids[:, n : n + size]
-        keys.append(packed + (n << ngrams.ORDER_SHIFT))
-    flat_keys = tf.reshape(tf.stack(keys), [-1])  # (4NL)
+    flat_keys = tf.reshape(packed_keys(words), [-1])  # (4NL)
     left = lengths[:, None] - tf.range(size)  # (N, L) tokens from here to the end
     inside = tf.where(tf.reshape(tf.stack([left > n for n in range(ngrams.MAX_ORDER)]), [-1]))[:, 0]
     earlier = tf.gather(_earlier_occurrences(words, left > 0, flat_keys), inside)

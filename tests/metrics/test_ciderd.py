@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
-from glrg_tf.errors import AnnotationError, DataError
+from glrg_tf.errors import AnnotationError, ConfigError, DataError
+from glrg_tf.io.foreign import read_pickle
 from glrg_tf.metrics.ciderd import CiderD, encode_references
 from tests.metrics.captions import as_ids, disturbed, made_captions, real_captions
 from tests.references.plain_ciderd import PlainCiderD
@@ -108,6 +110,33 @@ def test_inside_a_while_loop():
     np.testing.assert_allclose(twice(token_ids, rows), 2 * scorer.score_numpy(token_ids, rows), atol=1e-5)
 
 
+@pytest.mark.parametrize("use_eos", [True, False])
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_compiled_form(use_eos, jit_compile):
+    import tensorflow as tf
+
+    references = as_ids(made_captions())
+    token_ids, rows = batch(references, 10)
+    scorer = CiderD.from_references(references, use_eos=use_eos)
+    compiled = tf.function(lambda token_ids, rows: scorer.compiled(token_ids, rows), jit_compile=jit_compile)
+    scores = compiled(tf.constant(token_ids), tf.constant(rows))
+    np.testing.assert_allclose(scores, scorer.score_numpy(token_ids, rows), atol=1e-5)
+
+
+def test_document_frequencies_of_the_release(shared):
+    folder = shared / "data/glrg_release_sample/data/metadata"
+    with h5py.File(folder / "msrvtt_val_sequencelabel.h5") as file:
+        labels, starts, ends = (file[name][:] for name in ("labels", "label_start_ix", "label_end_ix"))
+    given = read_pickle(folder / "msrvtt_val_ciderdf.pkl")
+    table, videos = given["document_frequency"], given["ref_len"]
+    references = [labels[start:end].tolist() for start, end in zip(starts, ends, strict=True)]
+    rows = np.arange(len(references), dtype=np.int32)
+    token_ids = np.roll(labels[starts], 1, axis=0)[:, 1:].astype(np.int32)
+    expected = PlainCiderD(references, document_frequency=table, num_documents=videos)(token_ids, rows)
+    scorer = CiderD.from_references(references, document_frequency=table, num_documents=videos)
+    np.testing.assert_allclose(scorer(token_ids, rows), expected, atol=1e-5)
+
+
 def test_one_trace_for_all_sizes():
     import tensorflow as tf
 
@@ -173,3 +202,10 @@ def test_refuses_bad_references(references):
 def test_refuses_bad_document_frequencies(given):
     with pytest.raises(DataError):
         CiderD.from_references([[[3]]], document_frequency=given, num_documents=4)
+
+
+def test_refuses_unusable_vocabularies():
+    with pytest.raises(ConfigError, match="32768"):
+        encode_references([["a"]], range(40_000), str.split)
+    with pytest.raises(ConfigError, match="mine"):
+        encode_references([["a"]], range(4), str.split, unknown="mine")

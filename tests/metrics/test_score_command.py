@@ -44,6 +44,7 @@ def test_table_and_json(files, capsys):
     printed = capsys.readouterr()
     result = json.loads(printed.out)
     assert list(result["scores"]) == ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"]
+    assert result["predictions"][0] == {"id": "3", "caption": "two women are cooking food"}
     assert result["videos"] == 3 and 0 < result["scores"]["METEOR"] < 1
     assert all(low <= result["scores"][name] <= high for name, (low, high) in result["intervals"].items())
     assert f"{100 * result['scores']['ROUGE_L']:.2f}" in printed.err and "95 % interval" in printed.err
