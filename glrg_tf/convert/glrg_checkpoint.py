@@ -21,7 +21,7 @@ from glrg_tf.errors import CheckpointError
 from glrg_tf.io.atomic import sha256_file
 from glrg_tf.io.foreign_torch import read_torch
 
-MAX_FILE_BYTES = 512 << 20  # the largest released model has 15 million parameters, 60 MB
+MAX_FILE_BYTES = 192 << 20  # the largest released model has 15 million parameters, 60 MB
 EMBED, LOGIT, LOGIT_BIAS = "embed.weight", "logit.weight", "logit.bias"
 POOL, POOL_BIAS = "feat_pool.feat_list.0.0.weight", "feat_pool.feat_list.0.0.bias"
 INPUT, RECURRENT = "core.rnn.weight_ih_l0", "core.rnn.weight_hh_l0"

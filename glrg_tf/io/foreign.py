@@ -19,7 +19,7 @@ from glrg_tf.io.foreign_values import ForeignDict, RefusedError
 
 __all__ = ["ForeignDict", "RefusedError", "read_pickle", "regular_file"]
 
-MAX_PICKLE_BYTES = 256 << 20
+MAX_PICKLE_BYTES = 96 << 20  # with what it may expand to, under half a gigabyte
 REMEDY = "take the file again from where it was published; files from elsewhere may be hostile"
 
 
@@ -27,7 +27,7 @@ def read_pickle(path: str | os.PathLike[str], error: type[GlrgError] = DataError
     """Reads a foreign pickle (protocols 0 to 5, Python 2 or 3) as plain values.
 
     Args:
-        path: the file, at most 256 MiB.
+        path: the file, at most 96 MiB.
         error: what a refusal raises; `DataError` for data, `CheckpointError` for checkpoints.
 
     Returns:

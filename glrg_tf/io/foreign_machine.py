@@ -18,7 +18,7 @@ import numpy as np
 from glrg_tf.io import foreign_values as values
 from glrg_tf.io.foreign_values import ForeignDict, ForeignDtype, Global, RefusedError, Table
 
-MAX_BUDGET = 400_000_000
+MAX_BUDGET = 360_000_000
 BASE_BUDGET = 32_000_000
 BUDGET_PER_BYTE = 20  # n-gram tables, the densest honest files, spend 6
 MAX_MARKS = 200
@@ -37,6 +37,7 @@ class PickleMachine:
         start: where the pickle begins.
         names: the allowed globals.
         persistent: what a persistent id (torch storages) becomes; without it they are refused.
+        max_budget: most bytes that it may ask for.
 
     Attributes:
         position: one past the last byte read.
@@ -49,6 +50,7 @@ class PickleMachine:
         *,
         names: Table = values.NAMES,
         persistent: Callable[[Any], Any] | None = None,
+        max_budget: int = MAX_BUDGET,
     ) -> None:
         self.data, self.position, self.end = data, start, len(data)
         self.names, self.persistent = names, persistent
@@ -58,7 +60,7 @@ class PickleMachine:
         self.blank: dict[int, np.ndarray] = {}  # arrays that still wait for their content
         self.short_texts: dict[bytes, str] = {}
         self.counts: dict[bytes, float] = {}
-        self.budget = min(MAX_BUDGET, BASE_BUDGET + BUDGET_PER_BYTE * (self.end - start))
+        self.budget = min(max_budget, BASE_BUDGET + BUDGET_PER_BYTE * (self.end - start))
         self.spent = 0
 
     def charge(self, count: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from glrg_tf.io import foreign_values as values
-from glrg_tf.io.foreign_machine import PickleMachine, measure
+from glrg_tf.io.foreign_machine import MAX_BUDGET, PickleMachine, measure
 from glrg_tf.io.foreign_values import PythonTwoText, RefusedError, Table
 
 MAX_OPCODES = 24_000_000
@@ -25,6 +25,7 @@ def read_one(
     *,
     names: Table = values.NAMES,
     persistent: Callable[[Any], Any] | None = None,
+    max_budget: int = MAX_BUDGET,
 ) -> tuple[Any, int]:
     """Reads the pickle that begins at `start`.
 
@@ -33,6 +34,7 @@ def read_one(
         start: where the pickle begins.
         names: the allowed globals.
         persistent: what a persistent id (a torch storage) becomes; without it they are refused.
+        max_budget: most bytes that the value may take.
 
     Returns:
         The value, and the position one past the pickle.
@@ -40,7 +42,7 @@ def read_one(
     Raises:
         RefusedError: the content is malformed, too large or of a kind that is not allowed.
     """
-    machine = PickleMachine(data, start, names=names, persistent=persistent)
+    machine = PickleMachine(data, start, names=names, persistent=persistent, max_budget=max_budget)
     try:
         value = _walk(machine)
     except RefusedError:

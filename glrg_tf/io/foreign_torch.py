@@ -28,6 +28,8 @@ from glrg_tf.io.foreign_values import MAX_RANK, NAMES, Charge, Global, RefusedEr
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
 MAX_STORAGES = 20_000
+MAX_PICKLE_BYTES = 64 << 20  # everything but the tensors
+PICKLE_BUDGET = 64_000_000
 _DTYPES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -116,7 +118,9 @@ def _read_legacy(stream: BufferedReader, data: mmap.mmap) -> Any:
     if version != LEGACY_VERSION or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise RefusedError("it is a torch file of an unknown version")
     storages = _Storages(limit=len(data))
-    value, position = read_one(data, position, names=TORCH_NAMES, persistent=storages.persistent)
+    value, position = read_one(
+        data, position, names=TORCH_NAMES, persistent=storages.persistent, max_budget=PICKLE_BUDGET
+    )
     keys, position = read_one(data, position)
     if type(keys) is not list or not all(isinstance(key, str) for key in keys):
         raise RefusedError("the list of tensor storages is malformed")
@@ -147,10 +151,12 @@ def _read_zip(stream: BufferedReader, data: mmap.mmap) -> Any:
     if order is not None and data[order.start : order.start + min(order.size, 8)] != b"little":
         raise RefusedError("its numbers are not little-endian")
     pickle = found[pickles[0]]
+    if pickle.size > MAX_PICKLE_BYTES:
+        raise RefusedError("its data.pkl is absurdly large")
     foreign_zip.check_crc(data, pickle)
     storages = _Storages(limit=len(data))
     content = data[pickle.start : pickle.start + pickle.size]
-    value, end = read_one(content, names=TORCH_NAMES, persistent=storages.persistent)
+    value, end = read_one(content, names=TORCH_NAMES, persistent=storages.persistent, max_budget=PICKLE_BUDGET)
     if end != len(content):
         raise RefusedError("there is something after the pickle's end")
     for key, storage in storages.by_key.items():

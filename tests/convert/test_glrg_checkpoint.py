@@ -224,3 +224,20 @@ def test_command_line(tmp_path, capsys):
     assert "what to do" in capsys.readouterr().err and not (tmp_path / "out2").exists()
     (tmp_path / "model.pth").unlink()
     assert main([*words, "--out", str(tmp_path / "out2")]) == 5
+
+
+def test_features_of_the_review_copy(tmp_path):
+    """The lines that docs/release-bridge.md gives for its 1300-wide feature files."""
+    from glrg_tf.data.feature_layout import write_features
+    from glrg_tf.data.feature_store import FeatureStore
+
+    write_checkpoint(tmp_path, checkpoint_tensors(**SIZES, features=1300))
+    _convert(tmp_path)
+    captioner = VideoCaptioner.from_preset(tmp_path / "out")
+    feats = np.random.default_rng(0).random((3, 1300), np.float32)
+    values = {"long_range": feats[:, :300], "keyframe": feats[:, 300:]}
+    write_features(tmp_path / "features.h5", ["vid1301", "vid1302", "vid1303"], values)
+    store = FeatureStore(tmp_path / "features.h5")
+    np.testing.assert_array_equal(store.read(store.ids, captioner.config.stream_names), feats)
+    store.close()
+    assert main(["caption", str(tmp_path / "out"), str(tmp_path / "features.h5"), "--quiet"]) == 0
