@@ -21,14 +21,10 @@ import numpy as np
 
 from glrg_tf.errors import ConfigError
 from glrg_tf.metrics import ngrams
-from glrg_tf.metrics.ciderd_tables import ReferenceTables, build_tables
+from glrg_tf.metrics.ciderd_tables import END, SCALE, SIGMA, START, ReferenceTables, build_tables
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-SIGMA = 6.0  # standard deviation of the length penalty, in bigrams
-SCALE = 10.0  # CIDEr-D is written ten times the cosine
-END, START = 0, 1
 
 
 class CiderD:

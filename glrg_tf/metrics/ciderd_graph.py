@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from glrg_tf.metrics import ngrams
-from glrg_tf.metrics.ciderd import END, SCALE, SIGMA, START
-from glrg_tf.metrics.ciderd_tables import ReferenceTables
+from glrg_tf.metrics.ciderd_tables import END, SCALE, SIGMA, START, ReferenceTables
 
 
 def tensors(tables: ReferenceTables) -> dict[str, tf.Tensor]:

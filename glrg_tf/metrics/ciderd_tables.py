@@ -15,6 +15,9 @@ import numpy as np
 from glrg_tf.errors import AnnotationError, DataError
 from glrg_tf.metrics import ngrams
 
+SIGMA = 6.0  # standard deviation of the length penalty, in bigrams
+SCALE = 10.0  # CIDEr-D is written ten times the cosine
+END, START = 0, 1  # token ids
 SENTINEL = np.iinfo(np.int64).max  # closes every sorted table, so that a search never runs off its end
 
 

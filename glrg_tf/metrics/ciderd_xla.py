@@ -9,8 +9,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from glrg_tf.metrics import ngrams
-from glrg_tf.metrics.ciderd import SCALE, SIGMA
 from glrg_tf.metrics.ciderd_graph import packed_keys, without_start, word_counts
+from glrg_tf.metrics.ciderd_tables import SCALE, SIGMA
 
 
 def score(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from glrg_tf.errors import AnnotationError, ConfigError
 from glrg_tf.metrics import meteor, ptb
 
+K = TypeVar("K", bound=Hashable)  # video ids
 METRICS = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
 BLEU = METRICS[:4]
 
@@ -37,8 +39,8 @@ class CocoScores:
 
 
 def score_captions(
-    references: Mapping[Hashable, Sequence[str]],
-    predictions: Mapping[Hashable, str],
+    references: Mapping[K, Sequence[str]],
+    predictions: Mapping[K, str],
     metrics: Sequence[str] = METRICS,
     tokenizer: str = "ptb",
 ) -> CocoScores:

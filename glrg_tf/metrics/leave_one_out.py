@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from glrg_tf.metrics import ngrams
-from glrg_tf.metrics.ciderd import SCALE, SIGMA
-from glrg_tf.metrics.ciderd_tables import count_references
+from glrg_tf.metrics.ciderd_tables import SCALE, SIGMA, count_references
 from glrg_tf.metrics.coco import bleu_from_statistics
 from glrg_tf.metrics.subsequences import CommonSubsequences, rouge_l_score
 
