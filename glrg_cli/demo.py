@@ -29,8 +29,8 @@ examples:
   glrg demo --out runs/demo --epochs 10"""
 
 SIZES = {"train": 160, "val": 40, "test": 40}
-_SMALL = ("model.pool_size=128", "model.embedding_size=128", "model.hidden_size=128", "train.learning_rate=1e-3")
-_BOOSTING = ("dr.learning_rate=2e-4",)
+_SMALL = ("model.pool_size=128", "model.embedding_size=128", "model.hidden_size=128", "train.batch_size=16")
+_RATES = ("train.learning_rate=2e-3", "dr.learning_rate=3e-4")  # a small model on little data: larger steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     grammar_world.write_source(source, seed, SIZES)
     features = source / "features.h5"
     _glrg(console, "data", "import", "table", source / "captions.jsonl", "--features", features, "--out", dataset)
-    changes = [word for setting in (*_SMALL, *_BOOSTING) for word in ("--set", setting)]
+    changes = [word for setting in (*_SMALL, *_RATES) for word in ("--set", setting)]
     words = ["--data", dataset, "--out", captioner, "--phases", "xe,dxe,dr", "--epochs", args.epochs, "--seed", seed]
     trained = _glrg(console, "train", *words, *changes)
     evaluated = _glrg(console, "evaluate", captioner, "--data", dataset, "--split", "test")

@@ -184,7 +184,8 @@ def _bug(error: BaseException, console: Console) -> int:
     if console.debug:
         console.error(traceback.format_exc().rstrip())
         return EXIT_BUG
-    summary = (str(error).strip().splitlines() or [""])[0][:300]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    summary = (lines[-1] if lines[0].endswith(":") else lines[0])[:300]  # TensorFlow puts the cause last
     console.error(f"unexpected failure: {type(error).__name__}: {summary} (run again with --debug to see where)")
     return EXIT_BUG
 

@@ -39,6 +39,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             with _stderr_aside():
                 execute(module)
                 module.config.list_physical_devices("GPU")  # where a machine without CUDA driver is reported
+            module.get_logger().setLevel("ERROR")  # its advice on tracing is for us, not for users
 
         spec.loader.exec_module = execute_quietly  # type: ignore[method-assign]
         return spec

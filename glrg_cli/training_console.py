@@ -106,8 +106,9 @@ class ConsoleReporter(Reporter):
             self._best = max(self._best, metrics["val_cider"])
             parts.append(f"val CIDEr {metrics['val_cider']:.3f}{mark}")
         parts.append(f"{compact(metrics['tokens_per_second'])} tokens/s")
-        if metrics.get("input_wait", 0.0) > 0.1:
-            parts.append(f"waiting for input {100 * metrics['input_wait']:.0f} %")
+        waited = metrics.get("input_wait", 0.0)
+        if waited > 0.1 and waited * metrics["seconds"] > 0.5:
+            parts.append(f"waiting for input {100 * waited:.0f} %")
         return "  ".join([*parts, duration(metrics["seconds"])])
 
 

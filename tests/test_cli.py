@@ -254,3 +254,9 @@ def test_a_command_may_define_a_shared_option_itself():
     parser.add_argument("--seed", type=int, default=3)
     add_common_options(parser)
     assert parser.parse_strictly([]).seed == 3
+
+
+def test_python_m_training_is_glrg_train():
+    ran = subprocess.run([sys.executable, "-m", "training", "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert ran.returncode == 0
+    assert ran.stdout.startswith("usage: glrg train")
