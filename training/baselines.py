@@ -26,6 +26,6 @@ def mean_of_extreme(scores: tf.Tensor, size: tf.Tensor, lowest: bool) -> tf.Tens
 
 
 def leave_one_out(rewards: tf.Tensor) -> tf.Tensor:
-    """Mean reward of the video's other samples, float32 (B, G); unbiased, unlike a mean that holds the sample itself."""
+    """Mean reward of the other samples of a video, float32 (B, G): unbiased, as it does not hold the sample itself."""
     others = tf.cast(tf.shape(rewards)[1] - 1, rewards.dtype)
     return (tf.reduce_sum(rewards, axis=1, keepdims=True) - rewards) / others

@@ -69,7 +69,7 @@ class RunConfig:
     model: CaptionerConfig = CaptionerConfig()
     min_count: int = 3  # a word needs this many occurrences in the training captions
     decoding_beam: int = 5  # beam of validation and of the final scores
-    length_normalization: float = 0.0  # exponent of the length in the beam's ranking
+    length_normalization: float = 1.0  # exponent of the length in the beam's ranking; 0 favours short captions
     xe: PhaseConfig = PhaseConfig()
     dxe: PhaseConfig = PhaseConfig()
     dr: PhaseConfig = PhaseConfig(epochs=50, learning_rate=1e-4)

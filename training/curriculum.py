@@ -187,12 +187,10 @@ def _objective(
     compat, scheduled = config.compat == "release", config.sampling != "off"
 
     def scores() -> list[Any]:
-        return material.consensus_scores(
-            plan.dataset, training, config.consensus_metric, reporter.consensus_progress
-        )
+        return material.consensus_scores(plan.dataset, training, config.consensus_metric, reporter.consensus_progress)
 
     if phase == "xe":
-        return CrossEntropy(scheduled), None
+        return CrossEntropy(scheduled, compat), None
     if phase == "dxe":
         return DiscriminativeCrossEntropy(scheduled, compat), scores()
     reward = build_reward(config, training, vocabulary)

@@ -89,14 +89,22 @@ def consensus_scores(
     dataset: CaptionDataset, split: Split, metric: str, progress: Progress | None = None
 ) -> list[np.ndarray]:
     """m(S) of every caption: imported scores where the whole split has them, computed and cached otherwise."""
-    imported = [record.scores.get(metric, ()) for record in split.records]
-    if all(len(scores) == len(r.captions) for scores, r in zip(imported, split.records, strict=True)):
-        return [np.asarray(scores, np.float64) for scores in imported]
-    return consensus.cached_consensus(split.captions, metric, dataset.folder / "consensus", progress)
+    return consensus.cached_consensus(
+        split.captions,
+        metric,
+        dataset.folder / "consensus",
+        progress,
+        imported=[record.scores.get(metric, ()) for record in split.records],
+    )
 
 
 def build_batches(
-    split: Split, vocabulary: Vocabulary, scores: list[np.ndarray] | None, phase: PhaseConfig, max_length: int, seed: int
+    split: Split,
+    vocabulary: Vocabulary,
+    scores: list[np.ndarray] | None,
+    phase: PhaseConfig,
+    max_length: int,
+    seed: int,
 ) -> CaptionBatches:
     """The batch stream of a phase; without scores every caption weighs 1."""
     tokenizer = get_tokenizer(vocabulary.tokenizer)

@@ -106,9 +106,7 @@ def release_beam_search(
         return t + 1, tokens, log_probs, scores, hidden, cell, *stores
 
     stores = [tf.TensorArray(tf.float32, max_words, element_shape=[None, beam_size])]
-    stores += [
-        tf.TensorArray(d, max_words, element_shape=[None, beam_size, max_words]) for d in (tf.int32, tf.float32)
-    ]
+    stores += [tf.TensorArray(d, max_words, element_shape=[None, beam_size, max_words]) for d in (tf.int32, tf.float32)]
     state = (0, *_start(batch, beam_size, max_words), *_zero_state(weights, batch * beam_size), *stores)
     shapes = (*_shapes(weights, beam_size, max_words, flags=0), *(tf.TensorShape(None),) * 3)
     end = tf.while_loop(lambda t, *_: t < max_words, body, state, shape_invariants=shapes)

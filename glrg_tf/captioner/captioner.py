@@ -76,9 +76,7 @@ class VideoCaptioner:
         'a man is playing a guitar'
     """
 
-    def __init__(
-        self, model: CaptionerModel, vocabulary: Vocabulary, decoding: DecodingConfig | None = None
-    ) -> None:
+    def __init__(self, model: CaptionerModel, vocabulary: Vocabulary, decoding: DecodingConfig | None = None) -> None:
         if len(vocabulary) != model.config.vocabulary_size:
             raise CheckpointError(
                 f"the vocabulary has {len(vocabulary)} words, the model {model.config.vocabulary_size}",

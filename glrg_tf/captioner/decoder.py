@@ -52,9 +52,7 @@ def lstm_cell(gates: tf.Tensor, cell: tf.Tensor) -> Activations:
     output_gate = tf.sigmoid(gates[:, 3 * hidden_size :])
     new_cell = forget_gate * cell + input_gate * candidate
     tanh_cell = tf.tanh(new_cell)
-    return Activations(
-        output_gate * tanh_cell, new_cell, input_gate, forget_gate, candidate, output_gate, tanh_cell
-    )
+    return Activations(output_gate * tanh_cell, new_cell, input_gate, forget_gate, candidate, output_gate, tanh_cell)
 
 
 def vocabulary_logits(hidden: tf.Tensor, weights: DecoderWeights) -> tf.Tensor:

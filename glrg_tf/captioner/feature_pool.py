@@ -30,9 +30,7 @@ def build_encoder(config: CaptionerConfig) -> keras.Model:
     if config.feature_pool == "joint":
         pools = {"feature_pool": _pool_layer("feature_pool", config.pool_size, config.feature_size)}
     else:
-        pools = {
-            name: _pool_layer(f"feature_pool_{name}", config.pool_size, width) for name, width in config.streams
-        }
+        pools = {name: _pool_layer(f"feature_pool_{name}", config.pool_size, width) for name, width in config.streams}
     # === Functional Model ===
     features = keras.Input((config.feature_size,), name="features")
     if config.feature_pool == "joint":

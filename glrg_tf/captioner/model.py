@@ -87,7 +87,8 @@ class CaptionerModel:
         for name, variable in named.items():
             if tuple(values[name].shape) != tuple(variable.shape):
                 raise CheckpointError(
-                    f"{name} has shape {tuple(values[name].shape)}, the model wants {tuple(variable.shape)}", where=where
+                    f"{name} has shape {tuple(values[name].shape)}, the model wants {tuple(variable.shape)}",
+                    where=where,
                 )
             if not np.all(np.isfinite(values[name])):
                 raise CheckpointError(f"{name} holds values that are not finite", where=where)

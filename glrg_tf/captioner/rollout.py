@@ -34,6 +34,7 @@ class RolloutInputs(NamedTuple):
     dropout: float  # rate on the LSTM output
     seed: tf.Tensor | None  # int32 (2,): dropout masks and draws; None: neither
     stop_at_end: bool = True  # False: keep decoding after <end>, as the released sampler does
+    mask_per_caption: bool = False  # LSTM output dropout drawn for each caption, not for each shared prefix
 
 
 class Rollout(NamedTuple):
@@ -87,6 +88,8 @@ class _Engine:
         self.vocabulary_size = weights.embedding.shape[0]
         self.caption_count = tf.shape(inputs.labels)[0]
         self.keeps_logits = inputs.draws is not None and inputs.free  # every row's logits are needed to draw
+        # Sampled captions have left their shared prefixes after two or three words: nothing to spread there.
+        self.spreads = bool(inputs.mask_per_caption and inputs.dropout and not self.keeps_logits)
         self.word_gates = self._word_projection()
 
     # --- forward -----------------------------------------------------------------------------------------------
@@ -100,7 +103,9 @@ class _Engine:
         names += ["logits"] * self.keeps_logits
         widths = dict.fromkeys(names, self.hidden_size) | {"logits": self.vocabulary_size}
         arrays = {n: _array(tf.float32, [None, widths[n]]) for n in names}
-        arrays |= {n: _array(tf.int32, [None]) for n in ("token", "parent", "video", "caption", "row", "target", "step")}
+        arrays |= {
+            n: _array(tf.int32, [None]) for n in ("token", "parent", "video", "caption", "row", "target", "step")
+        }
         order = list(arrays)
         zeros = tf.zeros([videos, self.hidden_size])
 
@@ -150,15 +155,21 @@ class _Engine:
 
     def _head(self, row_count: tf.Tensor) -> tuple[tf.Tensor, ...]:
         arrays = self.arrays
+        self.rows, self.targets = arrays["row"].concat(), arrays["target"].concat()
         self.dropped = arrays["hidden"].concat()
-        if self.inputs.dropout:
+        self.head_rows = self.rows  # row of the logits that each position reads
+        if self.spreads:
+            self.dropped = tf.gather(self.dropped, self.rows)
+            self.head_rows = tf.range(tf.size(self.rows))
+            self.mask = dropout_mask([tf.size(self.rows), self.hidden_size], self.inputs.dropout, self._seed(0))
+            self.dropped *= self.mask
+        elif self.inputs.dropout:
             self.mask = arrays["mask"].concat()
             self.dropped *= self.mask
         logits = arrays["logits"].concat() if self.keeps_logits else vocabulary_logits(self.dropped, self.weights)
         normaliser = tf.reduce_logsumexp(logits, axis=1)
-        self.rows, self.targets = arrays["row"].concat(), arrays["target"].concat()
-        picked = tf.gather_nd(logits, tf.stack([self.rows, self.targets], axis=1))
-        log_probs = picked - tf.gather(normaliser, self.rows)
+        picked = tf.gather_nd(logits, tf.stack([self.head_rows, self.targets], axis=1))
+        log_probs = picked - tf.gather(normaliser, self.head_rows)
         self.logits, self.normaliser, self.row_count = logits, normaliser, row_count
         captions, steps = arrays["caption"].concat(), arrays["step"].concat()
         return log_probs, captions, steps, self.targets, self.rows, row_count
@@ -211,13 +222,15 @@ class _Engine:
     def backward(self, upstream: tf.Tensor) -> list[tf.Tensor]:
         """Gradients of (video_gates, *weights) from d loss / d log_probs, float32 (P,)."""
         weights = self.weights
-        row_weight = tf.math.unsorted_segment_sum(upstream, self.rows, self.row_count)
+        row_weight = tf.math.unsorted_segment_sum(upstream, self.head_rows, tf.size(self.normaliser))
         probabilities = tf.exp(self.logits - self.normaliser[:, None])
-        where = tf.stack([self.rows, self.targets], axis=1)
+        where = tf.stack([self.head_rows, self.targets], axis=1)
         d_logits = tf.tensor_scatter_nd_add(probabilities * -row_weight[:, None], where, upstream)
         d_hidden = tf.matmul(d_logits, weights.logits_kernel, transpose_b=True)
         if self.inputs.dropout:
             d_hidden *= self.mask
+        if self.spreads:
+            d_hidden = tf.math.unsorted_segment_sum(d_hidden, self.rows, self.row_count)
         d_gates = self._backward_through_time(d_hidden)
         arrays = self.arrays
         token, video = arrays["token"].concat(), arrays["video"].concat()
@@ -247,7 +260,7 @@ class _Engine:
         return tf.while_loop(lambda t, _: t < self.levels, body, (1, store))[1].concat()
 
     def _backward_through_time(self, d_hidden: tf.Tensor) -> tf.Tensor:
-        """d loss / d gates float32 (R, 4H) from d loss / d hidden (R, H) of the heads."""
+        """D loss / d gates float32 (R, 4H) from d loss / d hidden (R, H) of the heads."""
         arrays, recurrent, width = self.arrays, self.weights.recurrent_kernel, self.hidden_size
 
         def body(t, end, dh_next, dc_next, store):
@@ -319,7 +332,9 @@ def dropout_mask(shape: list[int | tf.Tensor], rate: float, seed: tf.Tensor) -> 
 
 
 def _array(dtype: tf.DType, element_shape: list[int | None]) -> tf.TensorArray:
-    return tf.TensorArray(dtype, 0, dynamic_size=True, element_shape=element_shape, infer_shape=False, clear_after_read=False)
+    return tf.TensorArray(
+        dtype, 0, dynamic_size=True, element_shape=element_shape, infer_shape=False, clear_after_read=False
+    )
 
 
 def _fill(value: int | tf.Tensor, like: tf.Tensor) -> tf.Tensor:

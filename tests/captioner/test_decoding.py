@@ -106,5 +106,7 @@ def test_sampling_repeats_with_its_seed(captioner, videos):
 def test_one_trace_for_every_batch_size(captioner, videos):
     for size in (1, 7, 32):
         captioner.generate(videos[:size], 5)
-    (function,) = [f for (s, n, compat), f in captioner._functions.items() if s.beam_size == 5 and n == 1 and not compat]
+    (function,) = [
+        f for (s, n, compat), f in captioner._functions.items() if s.beam_size == 5 and n == 1 and not compat
+    ]
     assert function.experimental_get_tracing_count() == 1

@@ -64,14 +64,18 @@ def plain_log_probs(model: CaptionerModel, features: np.ndarray, inputs: np.ndar
 
 def run(model: CaptionerModel, features: np.ndarray, labels: np.ndarray, **changes: object) -> Rollout:
     values = {"draws": None, "free": False, "steps": L - 1, "captions_per_video": G, "dropout": 0.0, "seed": None}
-    return rollout(model.decoder_weights(), model.encode(features), RolloutInputs(tf.constant(labels), **values | changes))
+    return rollout(
+        model.decoder_weights(), model.encode(features), RolloutInputs(tf.constant(labels), **values | changes)
+    )
 
 
 def test_teacher_forcing_equals_the_plain_step(model, features):
     labels = make_labels()
     result = run(model, features, labels)
     plain = plain_log_probs(model, features, labels[:, :-1]).numpy()
-    found = {(int(n), int(t)): float(lp) for n, t, lp in zip(result.captions, result.steps, result.log_probs)}
+    found = {
+        (int(n), int(t)): float(lp) for n, t, lp in zip(result.captions, result.steps, result.log_probs, strict=True)
+    }
     wanted = {
         (n, t): plain[n, t, labels[n, t + 1]] for n in range(B * G) for t in range(L - 1) if t == 0 or labels[n, t]
     }
@@ -204,7 +208,9 @@ def test_scheduled_sampling_keeps_targets_and_replaces_inputs(model, features):
         inputs[n, 2] = np.argmax(cumulative > uniforms[n, 1] * cumulative[-1])
     wanted = plain_log_probs(model, features, inputs).numpy()
     living = [(n, t) for n in range(B * G) for t in range(L - 1) if t == 0 or labels[n, t]]
-    found = {(int(n), int(t)): float(lp) for n, t, lp in zip(result.captions, result.steps, result.log_probs)}
+    found = {
+        (int(n), int(t)): float(lp) for n, t, lp in zip(result.captions, result.steps, result.log_probs, strict=True)
+    }
     assert set(found) == set(living)
     for n, t in living:
         assert abs(found[n, t] - wanted[n, t, labels[n, t + 1]]) < 1e-5
@@ -216,6 +222,38 @@ def test_released_sampler_goes_on_after_the_end(model, features):
     draws = tf.ones(labels.shape, tf.bool)
     result = run(model, features, labels, draws=draws, free=True, seed=tf.constant([7, 8]), stop_at_end=False)
     assert result.log_probs.shape[0] == B * G * (L - 1)
+
+
+def test_a_mask_a_caption_spreads_shared_rows(model, features):
+    """The release's masks: equal captions get unequal masks, gradients still flow into the shared state."""
+    labels = make_labels()
+    labels[3] = labels[0]
+    options = {"dropout": 0.5, "seed": tf.constant([1, 2])}
+    shared, spread = (run(model, features, labels, **options, mask_per_caption=flag) for flag in (False, True))
+
+    def of(result, caption):
+        return result.log_probs.numpy()[result.captions.numpy() == caption]
+
+    np.testing.assert_array_equal(of(shared, 0), of(shared, 3))
+    assert (of(spread, 0) != of(spread, 3)).all()
+    variables = [v.value for v in model.trainable_variables]
+
+    def loss():
+        return tf.reduce_sum(run(model, features, labels, **options, mask_per_caption=True).log_probs)
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, variables)
+    rng = np.random.default_rng(1)
+    for variable, gradient in zip(variables, gradients, strict=True):
+        start, direction = variable.numpy(), rng.normal(size=variable.shape).astype(np.float32)
+        step, sides = 1e-2 / np.linalg.norm(direction), []
+        for sign in (1, -1):
+            variable.assign(start + sign * step * direction)
+            sides.append(float(loss()))
+        variable.assign(start)
+        slope, wanted = (sides[0] - sides[1]) / (2 * step), float(np.sum(direction * gradient.numpy()))
+        assert abs(slope - wanted) < 2e-2 * max(1.0, abs(wanted)), (slope, wanted)
 
 
 def test_dropout_mask_is_a_function_of_its_seed():

@@ -56,7 +56,13 @@ def video_gates(model: CaptionerModel, features: tf.Tensor, rng: tf.Tensor, drop
 
 
 def teacher_forced(
-    model: CaptionerModel, batch: TensorBatch, rng: tf.Tensor, *, steps: int, scheduled_sampling: bool
+    model: CaptionerModel,
+    batch: TensorBatch,
+    rng: tf.Tensor,
+    *,
+    steps: int,
+    scheduled_sampling: bool,
+    mask_per_caption: bool,
 ) -> Rollout:
     """Log-probabilities of the captions' own words, some inputs drawn from the model if scheduled."""
     captions = tf.shape(batch.token_ids)[1]
@@ -65,13 +71,20 @@ def teacher_forced(
     if scheduled_sampling:
         coins = tf.random.stateless_uniform(tf.shape(labels), stream(rng, _COINS))
         draws = coins < batch.schedule["sampling_probability"]
-    inputs = RolloutInputs(labels, draws, False, steps, captions, model.config.dropout, stream(rng, _ROLLOUT))
+    inputs = RolloutInputs(
+        labels,
+        draws,
+        False,
+        steps,
+        captions,
+        model.config.dropout,
+        stream(rng, _ROLLOUT),
+        mask_per_caption=mask_per_caption,
+    )
     return rollout(model.decoder_weights(), video_gates(model, batch.features, rng), inputs)
 
 
-def sampled(
-    model: CaptionerModel, batch: TensorBatch, rng: tf.Tensor, *, steps: int, stop_at_end: bool
-) -> Rollout:
+def sampled(model: CaptionerModel, batch: TensorBatch, rng: tf.Tensor, *, steps: int, stop_at_end: bool) -> Rollout:
     """Captions drawn from the model, from step `mixer_from` on; before it they read the ground truth (MIXER)."""
     captions = tf.shape(batch.token_ids)[1]
     labels = tf.reshape(batch.token_ids, [-1, batch.token_ids.shape[2]])

@@ -82,9 +82,7 @@ class DiscrepantReward:
         return self.reward(greedy.token_ids[:, 0], batch.video_rows)[:, None]
 
     @staticmethod
-    def _release_loss(
-        rollout: base.Rollout, weights: tf.Tensor, tokens: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _release_loss(rollout: base.Rollout, weights: tf.Tensor, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The release's mask: a position counts if it is the first or the token before it is not 0."""
         before = tf.gather_nd(tokens, tf.stack([rollout.captions, tf.maximum(rollout.steps - 1, 0)], axis=1))
         mask = tf.cast(tf.logical_or(tf.equal(rollout.steps, 0), tf.not_equal(before, 0)), tf.float32)
