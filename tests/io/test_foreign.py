@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import collections
+import io
 import pickle
+import struct
 import zipfile
 
 import numpy as np
@@ -213,6 +215,40 @@ def test_views_of_storages(tmp_path):
 def test_compressed_torch_files_are_refused(tmp_path):
     write_zip(tmp_path / "m.pth", _content(), compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(CheckpointError, match="compressed"):
+        read_torch(tmp_path / "m.pth")
+
+
+def test_zip_files_as_torch_writes_them(tmp_path):
+    """With the 64-bit end record that PyTorch always adds, and members whose sizes follow them."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: int) -> int:
+            raise OSError
+
+    writer, target = Writer(), Pipe()
+    content = writer.pickle({"w": np.arange(4.0)})
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, data in {
+            "m/data.pkl": content,
+            "m/byteorder": b"little",
+            "m/.format_version": b"1",
+            **{f"m/data/{key}": array.tobytes() for key, array in writer.storages.items()},
+            "m/.data/serialization_id": b"123",
+        }.items():
+            archive.writestr(name, data)
+    plain = target.getvalue()
+    end = plain.rfind(b"PK\x05\x06")
+    count, size, start = struct.unpack("<HII", plain[end + 10 : end + 20])
+    record = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = b"PK\x06\x07" + struct.pack("<IQI", 0, end, 1)
+    (tmp_path / "m.pth").write_bytes(plain[:end] + record + locator + plain[end:])
+    assert read_torch(tmp_path / "m.pth")["w"].tolist() == [0.0, 1.0, 2.0, 3.0]
+    wrong = locator.replace(struct.pack("<Q", end), b"\xff" * 8)
+    (tmp_path / "m.pth").write_bytes(plain[:end] + record + wrong + plain[end:])
+    with pytest.raises(CheckpointError):
         read_torch(tmp_path / "m.pth")
 
 
