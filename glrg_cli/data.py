@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 HELP = "import, verify and download caption datasets"
 EXIT_REFUSED = 4
 
+EXAMPLES = """\
+examples:
+  glrg data import msrvtt ../shared/data/msrvtt --out data/msrvtt
+  glrg data verify data/msrvtt
+
+`glrg data import --help` lists the formats."""
 _IMPORT_EXAMPLES = """\
 examples:
   glrg data import msrvtt ../shared/data/msrvtt --out data/msrvtt
@@ -58,10 +64,9 @@ def _add_import(actions: argparse._SubParsersAction) -> None:
         "--features",
         metavar="FILE.h5",
         type=Path,
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
-        help="feature files: ours, or release files (feats, video_ids); default: those found in the folder SRC",
+        help="a feature file of ours or of the release; may be repeated; default: those found in the folder SRC",
     )
     parser.add_argument("--drop-missing", action="store_true", help="leave videos without features out")
     parser.add_argument("--drop-empty", action="store_true", help="leave empty captions out")

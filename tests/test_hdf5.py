@@ -11,6 +11,7 @@ import pytest
 
 from glrg_tf.errors import AnnotationError, DataError, FeatureError
 from glrg_tf.io import hdf5
+from glrg_tf.io.hdf5_heap import sound_heaps
 
 
 def _virtual(handle: h5py.File) -> None:
@@ -122,6 +123,30 @@ def test_text_comes_back_whatever_its_storage(tmp_path: pathlib.Path) -> None:
         for name, message in (("latin", "not utf-8"), ("long", "more than 4096 bytes")):
             with pytest.raises(FeatureError, match=message):
                 hdf5.read_strings(hdf5.dataset(handle, name))
+
+
+def test_a_heap_on_which_the_library_never_returns_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "f.h5"
+    with h5py.File(path, "w") as handle:
+        handle["x"] = ["some", "variable", "text"]
+        handle.attrs["a"] = "more of it"
+    assert sound_heaps(path)
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    size = int.from_bytes(content[heap + 8 : heap + 16], "little")
+    place, free = heap + 16, 0
+    while not free:  # to the object with index 0, the free rest
+        length = int.from_bytes(content[place + 8 : place + 16], "little")
+        index = int.from_bytes(content[place : place + 2], "little")
+        free, place = (place, place) if index == 0 else (0, place + 16 + (length + 7) // 8 * 8)
+        assert place < heap + size
+    content[free + 8 : free + 16] = bytes(8)
+    path.write_bytes(content)
+    assert not sound_heaps(path)
+    with hdf5.open_file(path) as handle:
+        for read in (lambda: hdf5.read_strings(hdf5.dataset(handle, "x")), lambda: hdf5.attributes(handle)):
+            with pytest.raises(FeatureError, match="variable-length text is damaged"):
+                read()
 
 
 def test_attributes_are_scalars_only(tmp_path: pathlib.Path) -> None:

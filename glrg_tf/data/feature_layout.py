@@ -66,7 +66,7 @@ def write_features(
             group = handle.create_group(f"streams/{name}")
             group.attrs.update((stream_attributes or {}).get(name, {}))
             pooled = isinstance(array, np.ndarray)
-            pieces = [array] if pooled else [np.asarray(piece) for piece in array]
+            pieces = [np.asarray(array)] if pooled else [np.asarray(piece) for piece in array]
             where = f"{path}: streams/{name}"
             _check_pieces(pieces, len(ids), pooled, where)
             counts = [piece.shape[0] for piece in pieces]
@@ -131,11 +131,11 @@ def read_ids(handle: h5py.File, name: str) -> tuple[str, ...]:
     Raises:
         FeatureError: missing, damaged, blank or duplicate ids.
     """
-    data = hdf5.resolve(handle, name)
-    if isinstance(data, h5py.Dataset) and data.dtype.kind in "iu":
-        ids = [str(number) for number in hdf5.read_array(hdf5.dataset(handle, name, kinds="iu", ndim=1))]
+    data = hdf5.dataset(handle, name, kinds="iu" + hdf5.TEXT, ndim=1)
+    if hdf5.kind_of(data.dtype) == hdf5.TEXT:
+        ids = hdf5.read_strings(data)
     else:
-        ids = hdf5.read_strings(hdf5.dataset(handle, name))
+        ids = [str(number) for number in hdf5.read_array(data)]
     _check_ids(ids, f"{handle.filename}: {name}")
     return tuple(ids)
 

@@ -16,7 +16,9 @@ import h5py
 import numpy as np
 
 from glrg_tf.errors import DataError, FeatureError
+from glrg_tf.io.hdf5_heap import sound_heaps
 
+TEXT = "T"  # beside NumPy's letters for kinds of numbers
 _DAMAGED = "the file is damaged or incomplete; copy or make it again"
 # gzip stores zeros at about 1000:1, real features at 2:1, label rows at 50:1; what is small anyway may be zeros.
 _MAX_COMPRESSION = 100
@@ -47,7 +49,7 @@ def dataset(
     handle: h5py.File,
     name: str,
     *,
-    kinds: str = "",
+    kinds: str = TEXT,
     ndim: int | None = None,
     error: type[DataError] = FeatureError,
 ) -> h5py.Dataset:
@@ -56,8 +58,8 @@ def dataset(
     Args:
         handle: an open file.
         name: path inside the file, such as `streams/keyframe/values`.
-        kinds: accepted NumPy kinds, such as "fiu" for numbers; empty for text (fixed or variable length).
-        ndim: wanted number of axes; for text always 1.
+        kinds: accepted kinds: NumPy's letters, such as "fiu" for numbers, and `TEXT` (fixed or variable length).
+        ndim: wanted number of axes; 1 for text.
         error: class to raise.
 
     Raises:
@@ -70,19 +72,23 @@ def dataset(
             raise error(f"'{name}' is a group, not a data set", where=where, remedy="check the layout of the file")
         if found.is_virtual or found.external:
             raise error("the data set keeps its values in other files", where=where, remedy="write them into this file")
-        wanted = ndim if kinds else 1
+        wanted = 1 if kinds == TEXT else ndim
         if found.shape is None or (wanted is not None and found.ndim != wanted):
             raise error(
                 f"'{name}' has shape {found.shape}, expected {wanted} axes", where=where, remedy="check the layout"
             )
-        text = found.dtype.kind == "S" or h5py.check_string_dtype(found.dtype) is not None
-        if not (found.dtype.kind in kinds if kinds else text):
-            expected = "numbers" if kinds else "text"
+        if kind_of(found.dtype) not in kinds:
+            expected = "text" if kinds == TEXT else "numbers"
             raise error(
                 f"'{name}' holds {found.dtype}, expected {expected}", where=where, remedy="store it as " + expected
             )
         _check_size(handle, found, where, error)
         return found
+
+
+def kind_of(dtype: np.dtype) -> str:
+    """Returns `TEXT` for fixed or variable-length text, else NumPy's letter."""
+    return TEXT if dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None else dtype.kind
 
 
 def resolve(handle: h5py.File, name: str, *, error: type[DataError] = FeatureError) -> h5py.Group | h5py.Dataset:
@@ -148,6 +154,8 @@ def read_strings(data: h5py.Dataset, *, error: type[DataError] = FeatureError) -
     """
     where = f"{data.file.filename}: {data.name}"
     texts: list[str] = []
+    with _reading(where, f"'{data.name}' cannot be read", error):
+        _check_heaps(data.file, data.dtype, error)
     for start in range(0, data.shape[0], _TEXT_ROWS):
         with _reading(data.file.filename, f"'{data.name}' cannot be read", error):
             values = [v.encode("utf-8") if isinstance(v, str) else bytes(v) for v in data[start : start + _TEXT_ROWS]]
@@ -162,19 +170,25 @@ def read_strings(data: h5py.Dataset, *, error: type[DataError] = FeatureError) -
     return texts
 
 
-def attributes(node: h5py.File | h5py.Group | h5py.Dataset) -> dict[str, str | int | float | bool]:
-    """Returns the scalar text and number attributes of `node`; others are left out."""
+def attributes(
+    node: h5py.File | h5py.Group | h5py.Dataset, *, error: type[DataError] = FeatureError
+) -> dict[str, str | int | float | bool]:
+    """Returns the scalar text and number attributes of `node`; others are left out.
+
+    Raises:
+        DataError: (or `error`) the attributes cannot be read.
+    """
     found: dict[str, str | int | float | bool] = {}
-    for name in node.attrs:
-        identifier = node.attrs.get_id(name)
-        if identifier.shape != ():
-            continue
-        kind = identifier.dtype.kind
-        if kind in "biuf":
-            found[name] = node.attrs[name].item()
-        elif kind == "S" or h5py.check_string_dtype(identifier.dtype) is not None:
-            value = node.attrs[name]
-            found[name] = value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
+    with _reading(node.file.filename, f"the attributes of '{node.name}' cannot be read", error):
+        for name in node.attrs:
+            identifier = node.attrs.get_id(name)
+            kind = kind_of(identifier.dtype)
+            if identifier.shape == () and kind in "biuf":
+                found[name] = node.attrs[name].item()
+            elif identifier.shape == () and kind == TEXT:
+                _check_heaps(node.file, identifier.dtype, error)
+                value = node.attrs[name]
+                found[name] = value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
     return found
 
 
@@ -215,6 +229,13 @@ def _reading(path: str | os.PathLike[str], what: str, error: type[DataError]) ->
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as cause:
         reason = (str(cause).splitlines() or [type(cause).__name__])[0][:200]
         raise error(f"{what} ({reason})", where=path, remedy=_DAMAGED) from cause
+
+
+def _check_heaps(handle: h5py.File, dtype: np.dtype, error: type[DataError]) -> None:
+    # Lengths other than 8 bytes come from no writer we know of; the library is then on its own.
+    variable = dtype.kind == "O"
+    if variable and handle.id.get_create_plist().get_sizes()[1] == 8 and not sound_heaps(handle.filename):
+        raise error("the file's variable-length text is damaged", where=handle.filename, remedy=_DAMAGED)
 
 
 def _check_size(handle: h5py.File, data: h5py.Dataset, where: str, error: type[DataError]) -> None:

@@ -97,7 +97,7 @@ def _choose(
     return str(dataset), by_dataset[str(dataset)]
 
 
-def _read_captions(file: Path, dataset: str, split: str) -> dict[int, list[str]]:
+def _read_captions(file: Path, dataset: str, split: str) -> dict[int, Sequence[str]]:
     """Returns the raw captions by global id, ids ascending, captions in annotation order."""
     value = documents.read_json(file, error=AnnotationError)
     captions: dict[int, list[str]] = {}
