@@ -75,6 +75,7 @@ class PhaseRun:
         self.checkpoints = CheckpointFolder(self.folder)
         self.history: list[dict[str, float]] = []
         self.step = 0
+        self.stopping = False
         with self._scope():
             variables = self.model.trainable_variables
             self.optimizer = optimizers.build(self.config.learning_rate, variables)
@@ -113,6 +114,8 @@ class PhaseRun:
                 write(metrics)
                 self._save(best=self._best_epoch() == len(self.history) - 1)
                 self.reporter.epoch_done(self.name, metrics)
+                if self.stopping:
+                    raise KeyboardInterrupt
                 reason = self._finished()
         best = self.checkpoints.pointer(BEST)
         if best is None:
@@ -139,7 +142,9 @@ class PhaseRun:
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + value
             self.reporter.step_done(self.name, self.step, values["tokens"])
-            if self.stop():
+            # The last step of an epoch is not a place to stop: its validation belongs to the same state.
+            self.stopping = self.stopping or self.stop()
+            if self.stopping and self.step % per_epoch:
                 self._save(best=False)
                 raise KeyboardInterrupt
         seconds = time.perf_counter() - started
