@@ -11,7 +11,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from glrg_tf.captioner.decoder import DecoderWeights
-from glrg_tf.captioner.decoding import Decoded, step, word_table
+from glrg_tf.captioner.decoding import Decoded, step, word_table_for
+from glrg_tf.captioner.distributions import BLOCK
 from glrg_tf.captioner.rollout import START_ID
 
 _NEVER = -1e30  # a finite "minus infinity": sums of it stay finite, unlike -inf - -inf
@@ -43,8 +44,8 @@ def beam_search(
     Returns:
         `Decoded` with K = num_captions; a score is the (normalised) sum of log-probabilities, <end> included.
     """
-    table = word_table(weights) if table is None else table
     batch = tf.shape(video_gates)[0]
+    table = word_table_for(weights, batch * beam_size) if table is None else table
 
     def body(t, tokens, log_probs, scores, finished, hidden, cell):
         last = tf.where(t > 0, tokens[:, :, tf.maximum(t - 1, 0)], START_ID)
@@ -89,8 +90,8 @@ def release_beam_search(
         exp(-S / words), `-1e30` where nothing was finished. `token_ids` keep what follows the first <end>
         (the text ends there), because the release scores it too.
     """
-    table = word_table(weights) if table is None else table
     batch = tf.shape(video_gates)[0]
+    table = word_table_for(weights, batch * beam_size) if table is None else table
 
     def body(t, tokens, log_probs, scores, hidden, cell, done, done_tokens, done_log_probs):
         last = tf.where(t > 0, tokens[:, :, tf.maximum(t - 1, 0)], START_ID)
@@ -143,10 +144,26 @@ def _best_words(weights, table, last, hidden, cell, video_gates, beam_size):
     """The K best next words of every beam: ids and log-probabilities (B, K, K), and the new state (B * K, H)."""
     gates = tf.repeat(video_gates, beam_size, axis=0)
     logits, hidden, cell = step(weights, table, tf.reshape(last, [-1]), hidden, cell, gates)
-    best, words = tf.math.top_k(logits, beam_size)
+    best, words = _top_words(logits, beam_size)
     picked = best - tf.reduce_logsumexp(logits, axis=1, keepdims=True)
     shape = [-1, beam_size, beam_size]
     return tf.reshape(words, shape), tf.reshape(picked, shape), hidden, cell
+
+
+def _top_words(logits: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """`tf.math.top_k` of float32 (R, V), lower ids first among equals, several times faster on wide rows.
+
+    The best `count` words lie in the `count` blocks with the best maxima; only those are searched.
+    """
+    size = logits.shape[1]
+    if size < 4 * BLOCK * count:
+        return tf.math.top_k(logits, count)
+    padded = tf.pad(logits, [[0, 0], [0, -size % BLOCK]], constant_values=_NEVER)
+    blocks = tf.reshape(padded, [-1, padded.shape[1] // BLOCK, BLOCK])
+    chosen = tf.sort(tf.math.top_k(tf.reduce_max(blocks, axis=2), count).indices, axis=1)
+    candidates = tf.reshape(tf.gather(blocks, chosen, batch_dims=1), [-1, count * BLOCK])
+    best, place = tf.math.top_k(candidates, count)
+    return best, tf.gather(chosen, place // BLOCK, batch_dims=1) * BLOCK + place % BLOCK
 
 
 def _select(candidates, words, picked, beam_size):

@@ -1,7 +1,7 @@
 """Test-time drivers of the one step: greedy and sampling here, beam search in `beam.py`.
 
-All are batched graph functions whose state lives in tensors; every driver projects each vocabulary word once
-(`word_table`) and stops when all captions have ended.
+All are batched graph functions whose state lives in tensors and which stop when all captions have ended. Large
+batches project each vocabulary word once (`word_table`), small ones the words they read (`word_table_for`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from glrg_tf.captioner.decoder import DecoderWeights, lstm_cell, vocabulary_logits
-from glrg_tf.captioner.rollout import START_ID, draw
+from glrg_tf.captioner.distributions import draw
+from glrg_tf.captioner.rollout import START_ID
+
+# Rows of one step that repay projecting the whole vocabulary, as a share of it: a caption takes about 10 steps and a
+# step reads a third to a half as many distinct words as it has rows.
+_TABLE_SHARE = 4
 
 
 class Decoded(NamedTuple):
@@ -27,6 +32,13 @@ def word_table(weights: DecoderWeights) -> tf.Tensor:
     return tf.matmul(weights.embedding, weights.word_kernel)
 
 
+def word_table_for(weights: DecoderWeights, rows: tf.Tensor | int) -> tf.Tensor:
+    """`word_table` where decoding `rows` hypotheses repays it, else an empty one (0, 4H), which `step` does without."""
+    size = weights.embedding.shape[0]
+    empty = tf.zeros([0, weights.word_kernel.shape[1]])
+    return tf.cond(rows * _TABLE_SHARE > size, lambda: word_table(weights), lambda: empty)
+
+
 def step(
     weights: DecoderWeights,
     table: tf.Tensor,
@@ -36,9 +48,21 @@ def step(
     video_gates: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """One decoding step without dropout: logits float32 (R, V), hidden and cell (R, H)."""
-    gates = tf.gather(table, token_ids) + video_gates + tf.matmul(hidden, weights.recurrent_kernel)
+    gates = _word_gates(weights, table, token_ids) + video_gates + tf.matmul(hidden, weights.recurrent_kernel)
     state = lstm_cell(gates, cell)
     return vocabulary_logits(state.hidden, weights), state.hidden, state.cell
+
+
+def _word_gates(weights: DecoderWeights, table: tf.Tensor, token_ids: tf.Tensor) -> tf.Tensor:
+    """The words' part of the gates float32 (R, 4H), from the table unless it is empty."""
+    if table.shape[0]:
+        return tf.gather(table, token_ids)
+
+    def project() -> tf.Tensor:
+        distinct, place = tf.unique(token_ids)
+        return tf.gather(tf.matmul(tf.gather(weights.embedding, distinct), weights.word_kernel), place)
+
+    return tf.cond(tf.shape(table)[0] > 0, lambda: tf.gather(table, token_ids), project)
 
 
 def greedy(weights: DecoderWeights, video_gates: tf.Tensor, max_words: int = 28) -> Decoded:
@@ -71,7 +95,7 @@ def _one_path(
     temperature: float,
 ) -> Decoded:
     rows, width = tf.shape(video_gates)[0], weights.recurrent_kernel.shape[0]
-    table = word_table(weights)
+    table = word_table_for(weights, rows)
 
     def body(t, token, alive, hidden, cell, tokens, log_probs):
         logits, hidden, cell = step(weights, table, token, hidden, cell, video_gates)

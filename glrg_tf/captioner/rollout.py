@@ -2,12 +2,13 @@
 
 The captions of a video begin alike ("a man is ..."), and under teacher forcing or sampling the LSTM state is a
 function of (video, prefix) alone. Each step therefore advances the distinct prefixes only (a trie, built in the
-graph level by level), and captions point at rows. Finished captions leave; padding costs nothing.
+graph level by level), and captions point at rows. Finished captions leave; padding costs nothing. Rows with the same
+parent share its recurrent product, which is made once for each row that has children (a *source* of the next level).
 
 Departures from the release:
-- the dropout mask on the LSTM output belongs to the row, so captions of one video share it while they share a prefix;
-- gradients are written by hand (the recurrent weight's gradient is one product after the loop); tests hold them
-  against automatic differentiation of the plain step.
+- the dropout mask on the LSTM output belongs to the row, so captions of one video share it while they share a prefix
+  (`mask_per_caption` gives each its own, at the price of logits for every position);
+- gradients are written by hand (`rollout_gradient.py`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from glrg_tf.captioner.decoder import DecoderWeights, lstm_cell, vocabulary_logits
+from glrg_tf.captioner.distributions import draw_from, dropout_mask, padded_head, target_log_probs
+from glrg_tf.captioner.rollout_gradient import Kept, gradients
 
-_FULL_TABLE_LIMIT = 3000  # up to this vocabulary, projecting every word once is cheaper than the words met at each step
 START_ID = 1
 
 
@@ -67,11 +69,11 @@ def rollout(weights: DecoderWeights, video_gates: tf.Tensor, inputs: RolloutInpu
 
     @tf.custom_gradient
     def run(video: tf.Tensor, *tensors: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Callable[..., list[tf.Tensor]]]:
-        engine = _Engine(DecoderWeights(*tensors), video, inputs)
-        outputs = engine.forward()
+        forward = _Forward(DecoderWeights(*tensors), video, inputs)
+        outputs, kept = forward.run()
 
         def gradient(upstream: tf.Tensor, *_: tf.Tensor) -> list[tf.Tensor]:
-            return engine.backward(upstream)
+            return gradients(DecoderWeights(*tensors), kept, upstream)
 
         return outputs, gradient
 
@@ -79,256 +81,189 @@ def rollout(weights: DecoderWeights, video_gates: tf.Tensor, inputs: RolloutInpu
     return Rollout(log_probs, *(tf.stop_gradient(x) for x in (captions, steps, targets, rows, count)))
 
 
-class _Engine:
-    """One forward pass and, from what it kept, one backward pass."""
+class _Level(NamedTuple):
+    """The rows of one step, n of them, with the captions that stand on them and the m sources they come from."""
+
+    caption: tf.Tensor  # int32 (c,), captions still alive
+    row: tf.Tensor  # int32 (c,), the row each stands on
+    token: tf.Tensor  # int32 (n,), what the row reads
+    parent: tf.Tensor  # int32 (n,), its row in the level above
+    source: tf.Tensor  # int32 (n,), its parent's place among the sources; rises from row to row
+    video: tf.Tensor  # int32 (n,)
+    source_row: tf.Tensor  # int32 (m,), row of each source in the level above
+    source_video: tf.Tensor  # int32 (m,)
+    source_hidden: tf.Tensor  # float32 (m, H)
+    source_gates: tf.Tensor  # float32 (m, 4H), recurrent product and video part
+    cell: tf.Tensor  # float32 (n above, H)
+
+
+_KEPT_INTEGERS = ("token", "parent", "source", "source_row", "source_video", "caption", "row", "target", "step")
+
+
+class _Forward:
+    """One forward pass, level by level, keeping what the gradient needs."""
 
     def __init__(self, weights: DecoderWeights, video_gates: tf.Tensor, inputs: RolloutInputs) -> None:
         self.weights, self.video_gates, self.inputs = weights, video_gates, inputs
         self.hidden_size = weights.recurrent_kernel.shape[0]
         self.vocabulary_size = weights.embedding.shape[0]
         self.caption_count = tf.shape(inputs.labels)[0]
-        self.keeps_logits = inputs.draws is not None and inputs.free  # every row's logits are needed to draw
+        self.head = padded_head(weights)
+        self.draws_everywhere = inputs.draws is not None and inputs.free  # every row's distribution is needed
         # Sampled captions have left their shared prefixes after two or three words: nothing to spread there.
-        self.spreads = bool(inputs.mask_per_caption and inputs.dropout and not self.keeps_logits)
-        self.word_gates = self._word_projection()
-
-    # --- forward -----------------------------------------------------------------------------------------------
-
-    def forward(self) -> tuple[tf.Tensor, ...]:
-        inputs, videos = self.inputs, tf.shape(self.video_gates)[0]
-        captions = tf.range(self.caption_count)
+        self.spreads = bool(inputs.mask_per_caption and inputs.dropout and not self.draws_everywhere)
+        self.masks_rows = bool(inputs.dropout) and not self.spreads
         if inputs.draws is not None:
             self.uniforms = tf.random.stateless_uniform([self.caption_count, inputs.steps], self._seed(1))
-        names = ["hidden", "cell", "input", "forget", "candidate", "output", "tanh", "mask"]
-        names += ["logits"] * self.keeps_logits
-        widths = dict.fromkeys(names, self.hidden_size) | {"logits": self.vocabulary_size}
-        arrays = {n: _array(tf.float32, [None, widths[n]]) for n in names}
-        arrays |= {
-            n: _array(tf.int32, [None]) for n in ("token", "parent", "video", "caption", "row", "target", "step")
-        }
-        order = list(arrays)
+
+    def run(self) -> tuple[tuple[tf.Tensor, ...], Kept]:
+        """Outputs of `Rollout` and what the gradient needs."""
+        arrays = self._arrays()
+        self.words = self._words()
+        names = list(arrays)
+
+        def body(t, base, level, *stores):
+            written, level = self._step(t, base, level)
+            stores = [store.write(t, written[name]) for name, store in zip(names, stores, strict=True)]
+            return t + 1, base + tf.shape(written["token"])[0], level, *stores
+
+        def more(t, base, level, *_):
+            return tf.logical_and(t < self.inputs.steps, tf.size(level.caption) > 0)
+
+        loop = (0, 0, self._first_level(), *arrays.values())
+        end = tf.while_loop(more, body, loop, shape_invariants=_shapes(loop))
+        levels, row_count, stores = end[0], end[1], dict(zip(names, end[3:], strict=True))
+        return self._head(stores, levels, row_count)
+
+    # --- levels ------------------------------------------------------------------------------------------------
+
+    def _arrays(self) -> dict[str, tf.TensorArray]:
+        names = ["source_hidden", "old_cell", "input", "forget", "candidate", "output", "tanh", "dropped"]
+        names += ["mask"] * self.masks_rows
+        arrays = {name: _array(tf.float32, [None, self.hidden_size]) for name in names}
+        arrays |= {name: _array(tf.int32, [None]) for name in _KEPT_INTEGERS}
+        if self.draws_everywhere:
+            arrays["probabilities"] = _array(tf.float32, [None, self.head.logits_bias.shape[0]])
+            arrays["log_prob"] = _array(tf.float32, [None])
+        return arrays
+
+    def _first_level(self) -> _Level:
+        videos = tf.shape(self.video_gates)[0]
+        captions, each = tf.range(self.caption_count), tf.range(videos)
         zeros = tf.zeros([videos, self.hidden_size])
+        start, row = tf.fill([videos], START_ID), captions // self.inputs.captions_per_video
+        return _Level(captions, row, start, each, each, each, each, each, zeros, self.video_gates, zeros)
 
-        def body(t, caption, row, token, parent, video, hidden, cell, base, *stores):
-            store = dict(zip(order, stores, strict=True))
-            gates = self.word_gates(token) + tf.gather(self.video_gates, video)
-            gates += tf.matmul(tf.gather(hidden, parent), self.weights.recurrent_kernel)
-            state = lstm_cell(gates, tf.gather(cell, parent))
-            mask = self._dropout_mask(tf.shape(token)[0], t)
-            dropped = state.hidden if mask is None else state.hidden * mask
-            kept = dict(zip(names[:7], state, strict=True))
-            kept["mask"] = tf.zeros([0, self.hidden_size]) if mask is None else mask
-            read = self._next_inputs(t, caption, row, dropped, kept)
-            target = read if inputs.free else tf.gather_nd(inputs.labels, tf.stack([caption, _fill(t + 1, caption)], 1))
-            kept |= {"token": token, "parent": parent, "video": video, "caption": caption, "row": row + base}
-            kept |= {"target": target, "step": _fill(t, caption)}
-            stores = [store[name].write(t, kept[name]) for name in order]
-            alive = tf.not_equal(target, 0) if inputs.stop_at_end else tf.ones_like(target, tf.bool)
-            survivors = tf.reshape(tf.where(alive), [-1])
-            key = tf.gather(row, survivors) * self.vocabulary_size + tf.gather(read, survivors)
-            distinct, new_row = tf.unique(key)
-            new_parent = distinct // self.vocabulary_size
-            return (
-                t + 1,
-                tf.gather(caption, survivors),
-                new_row,
-                distinct % self.vocabulary_size,
-                new_parent,
-                tf.gather(video, new_parent),
-                state.hidden,
-                state.cell,
-                base + tf.shape(token)[0],
-                *stores,
-            )
+    def _step(self, t, base, level: _Level):
+        old_cell = tf.gather(level.cell, level.parent)
+        state = lstm_cell(self._word_gates(level.token) + tf.gather(level.source_gates, level.source), old_cell)
+        dropped = state.hidden
+        written = level._asdict() | {"old_cell": old_cell, "tanh": state.tanh_cell, "output": state.output_gate}
+        written |= {"input": state.input_gate, "forget": state.forget_gate, "candidate": state.candidate}
+        if self.masks_rows:
+            size = [tf.shape(level.token)[0], self.hidden_size]
+            written["mask"] = dropout_mask(size, self.inputs.dropout, self._seed(2 + t))
+            dropped *= written["mask"]
+        read = self._next_inputs(t, level, dropped, written)
+        target = read if self.inputs.free else self._labels(t + 1, level.caption)
+        written |= {"dropped": dropped, "row": level.row + base, "target": target, "step": _fill(t, target)}
+        alive = tf.not_equal(target, 0) if self.inputs.stop_at_end else tf.ones_like(target, tf.bool)
+        survivors = tf.reshape(tf.where(alive), [-1])
+        key = tf.gather(level.row, survivors) * self.vocabulary_size + tf.gather(read, survivors)
+        return written, self._next_level(level, tf.gather(level.caption, survivors), key, state)
 
-        def more(t, caption, *_):
-            return tf.logical_and(t < inputs.steps, tf.size(caption) > 0)
+    def _next_level(self, level: _Level, caption, key, state) -> _Level:
+        distinct, place = tf.unique(key)
+        order = tf.argsort(distinct)  # rows in the order of their parents: sums over siblings are then runs
+        distinct = tf.gather(distinct, order)
+        parent = distinct // self.vocabulary_size
+        source_row, source = tf.unique(parent)
+        source_video = tf.gather(level.video, source_row)
+        source_hidden = tf.gather(state.hidden, source_row)
+        gates = tf.matmul(source_hidden, self.weights.recurrent_kernel) + tf.gather(self.video_gates, source_video)
+        return _Level(
+            caption,
+            tf.gather(tf.math.invert_permutation(order), place),
+            distinct % self.vocabulary_size,
+            parent,
+            source,
+            tf.gather(source_video, source),
+            source_row,
+            source_video,
+            source_hidden,
+            gates,
+            state.cell,
+        )
 
-        start = (0, captions, captions // inputs.captions_per_video, tf.fill([videos], START_ID))
-        start += (tf.range(videos), tf.range(videos), zeros, zeros, 0)
-        shapes = [tf.TensorShape(s) for s in ([], [None], [None], [None], [None], [None])]
-        shapes += [tf.TensorShape([None, self.hidden_size])] * 2 + [tf.TensorShape([])]
-        shapes += [tf.TensorShape(None)] * len(order)
-        result = tf.while_loop(more, body, (*start, *arrays.values()), shape_invariants=tuple(shapes))
-        self.levels, self.arrays = result[0], dict(zip(order, result[9:], strict=True))
-        return self._head(row_count=result[8])
-
-    def _head(self, row_count: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        arrays = self.arrays
-        self.rows, self.targets = arrays["row"].concat(), arrays["target"].concat()
-        self.dropped = arrays["hidden"].concat()
-        self.head_rows = self.rows  # row of the logits that each position reads
-        if self.spreads:
-            self.dropped = tf.gather(self.dropped, self.rows)
-            self.head_rows = tf.range(tf.size(self.rows))
-            self.mask = dropout_mask([tf.size(self.rows), self.hidden_size], self.inputs.dropout, self._seed(0))
-            self.dropped *= self.mask
-        elif self.inputs.dropout:
-            self.mask = arrays["mask"].concat()
-            self.dropped *= self.mask
-        logits = arrays["logits"].concat() if self.keeps_logits else vocabulary_logits(self.dropped, self.weights)
-        normaliser = tf.reduce_logsumexp(logits, axis=1)
-        picked = tf.gather_nd(logits, tf.stack([self.head_rows, self.targets], axis=1))
-        log_probs = picked - tf.gather(normaliser, self.head_rows)
-        self.logits, self.normaliser, self.row_count = logits, normaliser, row_count
-        captions, steps = arrays["caption"].concat(), arrays["step"].concat()
-        return log_probs, captions, steps, self.targets, self.rows, row_count
-
-    def _next_inputs(self, t, caption, row, dropped, kept):
+    def _next_inputs(self, t, level: _Level, dropped, written):
         """The token each living caption reads at step t + 1."""
-        where = tf.stack([caption, _fill(t + 1, caption)], axis=1)
-        labels = tf.gather_nd(self.inputs.labels, where)
+        labels = self._labels(t + 1, level.caption)
         if self.inputs.draws is None:
             return labels
-        chosen = tf.gather_nd(self.inputs.draws, where)
-        uniforms = tf.gather_nd(self.uniforms, tf.stack([caption, _fill(t, caption)], axis=1))
-        if self.keeps_logits:
-            kept["logits"] = vocabulary_logits(dropped, self.weights)
-            return tf.where(chosen, draw(kept["logits"], row, uniforms), labels)
+        chosen = tf.gather_nd(self.inputs.draws, tf.stack([level.caption, _fill(t + 1, labels)], axis=1))
+        uniforms = tf.gather_nd(self.uniforms, tf.stack([level.caption, _fill(t, labels)], axis=1))
+        if self.draws_everywhere:
+            logits = vocabulary_logits(dropped, self.head)
+            written["probabilities"] = tf.nn.softmax(logits)
+            read = tf.where(chosen, draw_from(written["probabilities"], level.row, uniforms), labels)
+            written["log_prob"] = target_log_probs(logits, written["probabilities"], level.row, read)
+            return read
         # Scheduled sampling: only the rows where a coin fell need a distribution.
         fallen = tf.reshape(tf.where(chosen), [-1])
-        needed, local = tf.unique(tf.gather(row, fallen))
-        drawn = draw(vocabulary_logits(tf.gather(dropped, needed), self.weights), local, tf.gather(uniforms, fallen))
+        needed, local = tf.unique(tf.gather(level.row, fallen))
+        probabilities = tf.nn.softmax(vocabulary_logits(tf.gather(dropped, needed), self.head))
+        drawn = draw_from(probabilities, local, tf.gather(uniforms, fallen))
         return tf.tensor_scatter_nd_update(labels, fallen[:, None], drawn)
 
-    def _word_projection(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """A function from token ids (R,) to their part of the gates (R, 4H), sharing work between equal words."""
+    def _labels(self, t, caption):
+        return tf.gather_nd(self.inputs.labels, tf.stack([caption, _fill(t, caption)], axis=1))
+
+    # --- words -------------------------------------------------------------------------------------------------
+
+    def _words(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The words' part of the gates for all words of the labels: place of each word or -1 (V,), table (W, 4H)."""
         weights = self.weights
+        distinct, _ = tf.unique(tf.reshape(self.inputs.labels, [-1]))
+        table = tf.matmul(tf.gather(weights.embedding, distinct), weights.word_kernel)
+        unmet = tf.fill([self.vocabulary_size], -1)
+        return tf.tensor_scatter_nd_update(unmet, distinct[:, None], tf.range(tf.size(distinct))), table
+
+    def _word_gates(self, token: tf.Tensor) -> tf.Tensor:
+        """The words' part of the gates float32 (n, 4H); drawn words that no label holds are projected here."""
+        place, table = self.words
+        place = tf.gather(place, token)
+        gates = tf.gather(table, tf.maximum(place, 0))
         if self.inputs.draws is None:
-            distinct, _ = tf.unique(tf.reshape(self.inputs.labels, [-1]))
-            table = tf.matmul(tf.gather(weights.embedding, distinct), weights.word_kernel)
-            place = tf.scatter_nd(distinct[:, None], tf.range(tf.size(distinct)), [self.vocabulary_size])
-            return lambda token: tf.gather(table, tf.gather(place, token))
-        if self.vocabulary_size <= _FULL_TABLE_LIMIT:
-            table = tf.matmul(weights.embedding, weights.word_kernel)
-            return lambda token: tf.gather(table, token)
+            return gates
+        unmet = tf.where(place < 0)  # (u, 1)
+        distinct, which = tf.unique(tf.gather_nd(token, unmet))
+        projected = tf.matmul(tf.gather(self.weights.embedding, distinct), self.weights.word_kernel)
+        return tf.tensor_scatter_nd_update(gates, unmet, tf.gather(projected, which))
 
-        def project(token: tf.Tensor) -> tf.Tensor:
-            distinct, place = tf.unique(token)
-            return tf.gather(tf.matmul(tf.gather(weights.embedding, distinct), weights.word_kernel), place)
+    # --- head --------------------------------------------------------------------------------------------------
 
-        return project
-
-    def _dropout_mask(self, rows: tf.Tensor, t: tf.Tensor) -> tf.Tensor | None:
-        if not self.inputs.dropout:
-            return None
-        return dropout_mask([rows, self.hidden_size], self.inputs.dropout, self._seed(2 + t))
+    def _head(self, stores: dict[str, tf.TensorArray], levels, row_count) -> tuple[tuple[tf.Tensor, ...], Kept]:
+        rows, targets, dropped = (stores[name].concat() for name in ("row", "target", "dropped"))
+        head_rows, mask = rows, None  # head_rows: row of the logits that each position reads
+        if self.spreads:
+            head_rows = tf.range(tf.size(rows))
+            mask = dropout_mask([tf.size(rows), self.hidden_size], self.inputs.dropout, self._seed(0))
+            dropped = tf.gather(dropped, rows) * mask
+        if self.draws_everywhere:
+            probabilities, log_probs = stores["probabilities"].concat(), stores["log_prob"].concat()
+        else:
+            logits = vocabulary_logits(dropped, self.head)
+            probabilities = tf.nn.softmax(logits)
+            log_probs = target_log_probs(logits, probabilities, head_rows, targets)
+        outputs = log_probs, stores["caption"].concat(), stores["step"].concat(), targets, rows, row_count
+        videos = tf.shape(self.video_gates)[0]
+        kept = Kept(
+            stores, levels, videos, self.head, rows, head_rows, row_count, targets, dropped, probabilities, mask
+        )
+        return outputs, kept
 
     def _seed(self, stream: int | tf.Tensor) -> tf.Tensor:
         return tf.random.experimental.stateless_fold_in(self.inputs.seed, stream)
-
-    # --- backward ----------------------------------------------------------------------------------------------
-
-    def backward(self, upstream: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients of (video_gates, *weights) from d loss / d log_probs, float32 (P,)."""
-        weights = self.weights
-        row_weight = tf.math.unsorted_segment_sum(upstream, self.head_rows, tf.size(self.normaliser))
-        probabilities = tf.exp(self.logits - self.normaliser[:, None])
-        where = tf.stack([self.head_rows, self.targets], axis=1)
-        d_logits = tf.tensor_scatter_nd_add(probabilities * -row_weight[:, None], where, upstream)
-        d_hidden = tf.matmul(d_logits, weights.logits_kernel, transpose_b=True)
-        if self.inputs.dropout:
-            d_hidden *= self.mask
-        if self.spreads:
-            d_hidden = tf.math.unsorted_segment_sum(d_hidden, self.rows, self.row_count)
-        d_gates = self._backward_through_time(d_hidden)
-        arrays = self.arrays
-        token, video = arrays["token"].concat(), arrays["video"].concat()
-        distinct, place = tf.unique(token)
-        d_table = tf.math.unsorted_segment_sum(d_gates, place, tf.size(distinct))
-        word_rows = tf.gather(weights.embedding, distinct)
-        d_words = tf.matmul(d_table, weights.word_kernel, transpose_b=True)
-        d_embedding = tf.scatter_nd(distinct[:, None], d_words, tf.shape(weights.embedding))
-        return [
-            tf.math.unsorted_segment_sum(d_gates, video, tf.shape(self.video_gates)[0]),
-            d_embedding,  # dense: a global norm over repeated IndexedSlices would be another number
-            tf.matmul(word_rows, d_table, transpose_a=True),
-            tf.matmul(self._parent_states(), d_gates, transpose_a=True),
-            tf.matmul(self.dropped, d_logits, transpose_a=True),
-            tf.reduce_sum(d_logits, axis=0),
-        ]
-
-    def _parent_states(self) -> tf.Tensor:
-        """Hidden state each row started from, float32 (R, H); zero on the first level."""
-        hidden, parent = self.arrays["hidden"], self.arrays["parent"]
-        first = tf.zeros([tf.shape(self.video_gates)[0], self.hidden_size])
-
-        def body(t, store):
-            return t + 1, store.write(t, tf.gather(hidden.read(t - 1), parent.read(t)))
-
-        store = _array(tf.float32, [None, self.hidden_size]).write(0, first)
-        return tf.while_loop(lambda t, _: t < self.levels, body, (1, store))[1].concat()
-
-    def _backward_through_time(self, d_hidden: tf.Tensor) -> tf.Tensor:
-        """D loss / d gates float32 (R, 4H) from d loss / d hidden (R, H) of the heads."""
-        arrays, recurrent, width = self.arrays, self.weights.recurrent_kernel, self.hidden_size
-
-        def body(t, end, dh_next, dc_next, store):
-            parent, tanh_cell, output = arrays["parent"].read(t), arrays["tanh"].read(t), arrays["output"].read(t)
-            input_gate, forget, candidate = (arrays[n].read(t) for n in ("input", "forget", "candidate"))
-            above = tf.maximum(t - 1, 0)
-            cell_above = arrays["cell"].read(above)
-            old_cell = tf.where(t > 0, 1.0, 0.0) * tf.gather(cell_above, parent)
-            start = end - tf.shape(parent)[0]
-            dh = d_hidden[start:end] + dh_next
-            dc = dc_next + dh * output * (1.0 - tanh_cell * tanh_cell)
-            d_gates = tf.concat(
-                [
-                    dc * candidate * input_gate * (1.0 - input_gate),
-                    dc * old_cell * forget * (1.0 - forget),
-                    dc * input_gate * (1.0 - candidate * candidate),
-                    dh * tanh_cell * output * (1.0 - output),
-                ],
-                axis=1,
-            )
-            rows_above = tf.shape(cell_above)[0]
-            d_previous = tf.matmul(d_gates, recurrent, transpose_b=True)
-            return (
-                t - 1,
-                start,
-                tf.math.unsorted_segment_sum(d_previous, parent, rows_above),
-                tf.math.unsorted_segment_sum(dc * forget, parent, rows_above),
-                store.write(t, d_gates),
-            )
-
-        last = self.levels - 1
-        zeros = tf.zeros_like(arrays["cell"].read(last))
-        store = tf.TensorArray(tf.float32, self.levels, element_shape=[None, 4 * width], infer_shape=False)
-        shapes = [tf.TensorShape([]), tf.TensorShape([])] + [tf.TensorShape([None, width])] * 2 + [tf.TensorShape(None)]
-        loop = (last, tf.shape(d_hidden)[0], zeros, zeros, store)
-        return tf.while_loop(lambda t, *_: t >= 0, body, loop, shape_invariants=tuple(shapes))[4].concat()
-
-
-def draw(logits: tf.Tensor, rows: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
-    """Draws one token for each caption from its row's distribution by inverting the cumulative sum.
-
-    A caption's draw depends on its own uniform number alone, so sharing rows changes nothing.
-
-    Args:
-        logits: float32 (R, V).
-        rows: int32 (n,), the row each caption stands on.
-        uniforms: float32 (n,) in [0, 1).
-
-    Returns:
-        int32 (n,) token ids.
-    """
-    size = logits.shape[1]
-    cumulative = tf.cumsum(tf.nn.softmax(logits), axis=1)
-    flat = tf.reshape(cumulative, [-1])
-    base = rows * size
-    wanted = uniforms * tf.gather(flat, base + size - 1)
-    low, high = tf.zeros_like(rows), tf.fill(tf.shape(rows), size - 1)
-    for _ in range((size - 1).bit_length()):
-        middle = (low + high) // 2
-        beyond = tf.gather(flat, base + middle) > wanted
-        low, high = tf.where(beyond, low, middle + 1), tf.where(beyond, middle, high)
-    return tf.minimum(low, size - 1)
-
-
-def dropout_mask(shape: list[int | tf.Tensor], rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Inverted dropout mask float32 `shape`: 0 with probability `rate`, else 1 / (1 - rate); a function of `seed`."""
-    keep = tf.random.stateless_uniform(shape, seed) >= rate
-    return tf.cast(keep, tf.float32) / (1.0 - rate)
 
 
 def _array(dtype: tf.DType, element_shape: list[int | None]) -> tf.TensorArray:
@@ -339,3 +274,14 @@ def _array(dtype: tf.DType, element_shape: list[int | None]) -> tf.TensorArray:
 
 def _fill(value: int | tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     return tf.zeros_like(like) + value
+
+
+def _shapes(loop):
+    """Shape invariants: every row count may change, widths stay."""
+
+    def loosen(value):
+        if isinstance(value, tf.TensorArray) or not hasattr(value, "shape"):
+            return tf.TensorShape(None) if isinstance(value, tf.TensorArray) else tf.TensorShape([])
+        return tf.TensorShape([None, *value.shape[1:]]) if value.shape.rank else value.shape
+
+    return tf.nest.map_structure(loosen, loop)

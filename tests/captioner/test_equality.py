@@ -12,9 +12,10 @@ import pytest
 import tensorflow as tf
 
 from glrg_tf.captioner.captioner import DecodingConfig, VideoCaptioner
+from glrg_tf.captioner.distributions import dropout_mask
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.captioner.presets import CaptionerConfig
-from glrg_tf.captioner.rollout import RolloutInputs, dropout_mask, rollout
+from glrg_tf.captioner.rollout import RolloutInputs, rollout
 from glrg_tf.convert import glrg_checkpoint
 from glrg_tf.text.vocabulary import Vocabulary
 from tests.references import plain_beam, plain_model, plain_steps

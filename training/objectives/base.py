@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
+from glrg_tf.captioner.distributions import dropout_mask
 from glrg_tf.captioner.model import CaptionerModel
-from glrg_tf.captioner.rollout import Rollout, RolloutInputs, dropout_mask, rollout
+from glrg_tf.captioner.rollout import Rollout, RolloutInputs, rollout
 
 Metrics = dict[str, tf.Tensor]
 
