@@ -19,6 +19,7 @@ class Case:
         flops: unavoidable arithmetic of one run, called after the first one; None where products do not matter.
         reference_share: part of the work that the plain form does; its time is scaled up (a sequential search of 256
             videos is timed on fewer).
+        repeats: units of work in one run of `ours`, by which its time is divided.
         pairs: turns wanted, for cases whose plain form is quick.
         extra: further columns, called after the measurement.
     """
@@ -27,6 +28,7 @@ class Case:
     build_reference: Callable[[], Work] | None = None
     flops: Callable[[], float] | None = None
     reference_share: float = 1.0
+    repeats: int = 1
     pairs: int | None = None
     extra: Callable[[], dict[str, Any]] = dict
 

@@ -1,7 +1,8 @@
 """Time two ways of doing the same work fairly: warmed up, in one process, in turns (A B A B), ratios pair by pair.
 
 A machine shared with others drifts; two measurements taken in turns drift together. The minimum is reported because
-noise only ever adds time.
+noise only ever adds time. Beside wall time the process' own processor time is kept: where it is much smaller, others
+were using the processor, and ratios of processor time are the ones to trust.
 """
 
 from __future__ import annotations
@@ -14,19 +15,34 @@ from collections.abc import Callable
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of repeated runs of one piece of work."""
+    """Repeated runs of one piece of work.
+
+    Attributes:
+        seconds: wall time of each run.
+        processor: processor time of this process in each run, all threads together, seconds.
+    """
 
     seconds: tuple[float, ...]
+    processor: tuple[float, ...]
 
     @property
     def minimum(self) -> float:
-        """The fastest run."""
+        """Wall time of the fastest run."""
         return min(self.seconds)
 
     @property
     def median(self) -> float:
-        """The middle run."""
+        """Wall time of the middle run."""
         return statistics.median(self.seconds)
+
+    @property
+    def minimum_processor(self) -> float:
+        """The least processor time of any run."""
+        return min(self.processor)
+
+    def __add__(self, other: Timing) -> Timing:
+        """The runs of both."""
+        return Timing(self.seconds + other.seconds, self.processor + other.processor)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,48 +52,44 @@ class Comparison:
     Attributes:
         ours: what is shipped.
         reference: the plain form; None where there is none.
-        pair_ratios: reference over ours of each turn.
+        pair_ratios: reference over ours of each turn, wall time.
     """
 
     ours: Timing
     reference: Timing | None
     pair_ratios: tuple[float, ...] = ()
 
-    @property
-    def ratio(self) -> float | None:
-        """How many times faster ours is, minimum against minimum."""
-        return None if self.reference is None else self.reference.minimum / self.ours.minimum
 
-
-def clock(work: Callable[[], object]) -> float:
-    """Seconds of one run; `work` must not return before its result is there."""
-    start = time.perf_counter()
+def clock(work: Callable[[], object]) -> Timing:
+    """One run; `work` must not return before its result is there."""
+    wall, processor = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return Timing((time.perf_counter() - wall,), (time.process_time() - processor,))
 
 
 def measure(work: Callable[[], object], *, budget_s: float = 1.0, at_least: int = 3, at_most: int = 200) -> Timing:
     """Repeats `work` until `budget_s` is used up, within the bounds on the number of runs."""
-    seconds: list[float] = []
-    while len(seconds) < at_least or (sum(seconds) < budget_s and len(seconds) < at_most):
-        seconds.append(clock(work))
-    return Timing(tuple(seconds))
+    runs = clock(work)
+    while len(runs.seconds) < at_least or (sum(runs.seconds) < budget_s and len(runs.seconds) < at_most):
+        runs += clock(work)
+    return runs
 
 
 def compare(ours: Callable[[], object], reference: Callable[[], object] | None, *, pairs: int = 2) -> Comparison:
-    """Runs both sides in turns, ours about as long as the reference but at most 10 times a turn.
+    """Runs both sides in turns, ours for about a second a turn and at most ten times.
 
     Args:
         ours: warmed-up work.
         reference: warmed-up work; None to time ours alone.
         pairs: turns.
     """
-    ours_runs, reference_runs, ratios = [], [], []
+    nothing = Timing((), ())
+    ours_runs, reference_runs, ratios = nothing, nothing, []
     for _ in range(pairs):
         run = measure(ours, budget_s=1.0, at_least=2, at_most=10)
-        ours_runs += run.seconds
+        ours_runs += run
         if reference is not None:
-            reference_runs.append(clock(reference))
-            ratios.append(reference_runs[-1] / run.minimum)
-    plain = Timing(tuple(reference_runs)) if reference_runs else None
-    return Comparison(Timing(tuple(ours_runs)), plain, tuple(ratios))
+            plain = clock(reference)
+            reference_runs += plain
+            ratios.append(plain.minimum / run.minimum)
+    return Comparison(ours_runs, reference_runs if reference else None, tuple(ratios))

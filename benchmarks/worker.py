@@ -27,7 +27,7 @@ MODULES = {
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Measures one entry; columns as in docs/benchmarks.md."""
+    """Measures one entry; columns as in `suite`."""
     import tensorflow as tf
 
     module = importlib.import_module(MODULES[options.name])
@@ -36,7 +36,7 @@ def run(options: Options) -> dict[str, Any]:
     data = material.load(Path(options.material))
     case = module.build(options, data)
     built = time.perf_counter()
-    first_s = timing.clock(case.ours)  # traces and compiles
+    first_s = timing.clock(case.ours).minimum  # traces and compiles
     case.ours()
     peak = machine.peak_rss_mb()
     reference = case.build_reference() if options.reference and case.build_reference else None
@@ -56,10 +56,10 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _row(options: Options, case: Case, found: timing.Comparison) -> dict[str, Any]:
-    ours, scale = found.ours.minimum, 1.0 / case.reference_share
-    rate = machine.gemm_rate()
-    floor_s = case.flops() / rate if case.flops else None
+    unit, scale = 1.0 / case.repeats, 1.0 / case.reference_share
+    ours, ours_processor = unit * found.ours.minimum, unit * found.ours.minimum_processor
     plain = None if found.reference is None else found.reference.minimum * scale
+    plain_processor = None if found.reference is None else found.reference.minimum_processor * scale
     return {
         "name": options.name,
         "vocabulary": options.vocabulary,
@@ -67,11 +67,13 @@ def _row(options: Options, case: Case, found: timing.Comparison) -> dict[str, An
         "ours_s": ours,
         "reference_s": plain,
         "ratio": None if plain is None else plain / ours,
-        "floor_s": floor_s,
-        "fraction_of_floor": None if floor_s is None else floor_s / ours,
-        "ours_median_s": found.ours.median,
         "ratio_spread": [min(found.pair_ratios) * scale, max(found.pair_ratios) * scale] if found.pair_ratios else None,
-        "gemm_gflops": rate / 1e9,
+        "ours_median_s": unit * found.ours.median,
+        "ours_processor_s": ours_processor,
+        "reference_processor_s": plain_processor,
+        "ratio_processor": None if plain_processor is None else plain_processor / ours_processor,
+        "flops": case.flops() if case.flops else None,
+        "gemm_gflops": machine.gemm_rate() / 1e9,
     }
 
 

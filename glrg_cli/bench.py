@@ -24,7 +24,8 @@ examples:
   glrg bench steps --only xe_step,dr_b2_step --plot bench.png
   glrg bench steps --only xe_step --peer "python my_xe.py"   (work described in GLRG_BENCH_* variables)"""
 
-_COLUMNS = ("ours ms", "plain ms", "ratio", "(spread)", "floor ms", "of floor", "peak MiB", "compile s")
+_COLUMNS = ("ours ms", "plain ms", "ratio", "(spread)", "cpu ratio", "floor ms", "of floor", "peak MiB", "compile s")
+_BUSY = 1.15  # wall over processor time above which a single-threaded run was disturbed
 _SUITES = ("steps", "reward", "decode", "all")
 
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     request.entries()
     facts = _benchmarks("machine").describe()
     console.info(f"{facts['processor']}, {facts['cores']} cores, load {facts['load']:.1f}, {args.threads} thread(s)")
-    rows = list(suite.run(request, console.info))
+    rows = suite.run(request, console.info)
     _print(rows, console)
     if args.out:
         atomic.write_json(args.out, rows)
@@ -92,11 +93,15 @@ def _print(rows: list[dict[str, Any]], console: Console) -> None:
         spread = row["ratio_spread"]
         cells = [row["name"], row["batch"], _milliseconds(row["ours_s"]), _milliseconds(row["reference_s"])]
         cells += [_number(row["ratio"]), f"{spread[0]:.1f}-{spread[1]:.1f}" if spread else ""]
+        cells += [_number(row["ratio_processor"])]
         cells += [_milliseconds(row["floor_s"]), _number(row["fraction_of_floor"]), f"{row['peak_rss_mb']:.0f}"]
         cells += [_number(row["compile_s"])]
         table.append(cells + ([_milliseconds(row["peer_s"]), _number(row["peer_ratio"])] if peer else []))
     first = rows[0]
     title = f"vocabulary {first['vocabulary']}, {first['threads']} thread(s), {first['material']} captions"
+    sides = [(row[f"{side}_s"], row[f"{side}_processor_s"]) for row in rows for side in ("ours", "reference")]
+    if any(wall and wall > _BUSY * processor for wall, processor in sides):
+        console.warning("the processor was shared with others: trust the ratios by processor time (cpu ratio)")
     console.table(f"{title}, products at {max(r['gemm_gflops'] for r in rows):.0f} GFLOP/s", columns, table)
 
 
