@@ -26,6 +26,7 @@ def beam_search(
     max_words: int = 28,
     length_normalization: float = 0.0,
     table: tf.Tensor | None = None,
+    static_shapes: bool = False,
 ) -> Decoded:
     """The `num_captions` best hypotheses of each video.
 
@@ -40,6 +41,8 @@ def beam_search(
         max_words: most words.
         length_normalization: exponent of the length (words and <end>) that divides the score in the final ranking.
         table: `word_table(weights)` when it is already at hand.
+        static_shapes: compute every hypothesis at every step, as compilers for other machines want it; otherwise
+            only those that can still change the result. The captions are the same.
 
     Returns:
         `Decoded` with K = num_captions; a score is the (normalised) sum of log-probabilities, <end> included.
@@ -47,31 +50,30 @@ def beam_search(
     batch = tf.shape(video_gates)[0]
     table = word_table_for(weights, batch * beam_size) if table is None else table
 
-    def body(t, tokens, log_probs, scores, finished, hidden, cell):
-        last = tf.where(t > 0, tokens[:, :, tf.maximum(t - 1, 0)], START_ID)
-        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, video_gates, beam_size)
-        first = tf.range(beam_size)[None, None, :] == 0
-        # A finished hypothesis has one continuation: itself.
-        words = tf.where(finished[:, :, None], 0, words)
-        picked = tf.where(finished[:, :, None], tf.where(first, 0.0, _NEVER), picked)
+    def body(t, tokens, log_probs, scores, live, rows, hidden, cell):
+        last = tf.where(t > 0, tf.gather(tf.reshape(tokens[:, :, tf.maximum(t - 1, 0)], [-1]), rows), START_ID)
+        gates = tf.gather(video_gates, rows // beam_size)
+        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, gates, beam_size)
+        words, picked = _continuations(rows, live, words, picked)
         scores, word, parent, gained = _select(scores[:, :, None] + picked, words, picked, beam_size)
-        finished = tf.logical_or(tf.gather(finished, parent, batch_dims=1), word == 0)
         tokens, log_probs = _append(tokens, log_probs, parent, word, gained, t)
-        hidden, cell = _reorder(hidden, parent), _reorder(cell, parent)
-        return t + 1, tokens, log_probs, scores, finished, hidden, cell
+        live = tf.logical_and(tf.gather(live, parent, batch_dims=1), word != 0)
+        if not length_normalization:
+            live = tf.logical_and(live, tf.reduce_any(live[:, :num_captions], axis=1, keepdims=True))
+        place, rows = _next_rows(rows, parent, live, static_shapes)
+        return t + 1, tokens, log_probs, scores, live, rows, tf.gather(hidden, place), tf.gather(cell, place)
 
-    def more(t, tokens, log_probs, scores, finished, *_):
-        settled = finished if length_normalization else finished[:, :num_captions]
-        return tf.logical_and(t < max_words, tf.logical_not(tf.reduce_all(settled)))
+    def more(t, tokens, log_probs, scores, live, *_):
+        return tf.logical_and(t < max_words, tf.reduce_any(live))
 
-    state = (0, *_start(batch, beam_size, max_words), tf.zeros([batch, beam_size], tf.bool))
-    state += _zero_state(weights, batch * beam_size)
-    end = tf.while_loop(more, body, state, shape_invariants=_shapes(weights, beam_size, max_words, flags=1))
-    _, tokens, log_probs, scores, finished, _, _ = end
+    # At first only beam 0 stands.
+    first = tf.tile(tf.range(beam_size)[None] == 0, [batch, 1])
+    rows = tf.range(batch * beam_size) if static_shapes else tf.range(batch) * beam_size
+    state = (0, *_start(batch, beam_size, max_words), first, rows, *_zero_state(weights, tf.size(rows)))
+    end = tf.while_loop(more, body, state, shape_invariants=_shapes(weights, beam_size, max_words, rows=True))
+    _, tokens, log_probs, scores, live, *_ = end
     if length_normalization:
-        words = tf.reduce_sum(tf.cast(tokens != 0, tf.float32), axis=2)
-        length = words + tf.cast(finished, tf.float32)
-        scores = scores / tf.maximum(length, 1.0) ** length_normalization
+        scores = scores / _lengths(tokens, live) ** length_normalization
     scores, order = tf.math.top_k(scores, num_captions)
     return Decoded(tf.gather(tokens, order, batch_dims=1), scores, tf.gather(log_probs, order, batch_dims=1))
 
@@ -92,10 +94,15 @@ def release_beam_search(
     """
     batch = tf.shape(video_gates)[0]
     table = word_table_for(weights, batch * beam_size) if table is None else table
+    gates = tf.repeat(video_gates, beam_size, axis=0)
 
     def body(t, tokens, log_probs, scores, hidden, cell, done, done_tokens, done_log_probs):
         last = tf.where(t > 0, tokens[:, :, tf.maximum(t - 1, 0)], START_ID)
-        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, video_gates, beam_size)
+        words, picked, hidden, cell = _best_words(
+            weights, table, tf.reshape(last, [-1]), hidden, cell, gates, beam_size
+        )
+        shape = [batch, beam_size, beam_size]
+        words, picked = tf.reshape(words, shape), tf.reshape(picked, shape)
         scores, word, parent, gained = _select(scores[:, :, None] + picked, words, picked, beam_size)
         tokens, log_probs = _append(tokens, log_probs, parent, word, gained, t)
         ended = tf.logical_or(word == 0, t == max_words - 1)
@@ -109,7 +116,7 @@ def release_beam_search(
     stores = [tf.TensorArray(tf.float32, max_words, element_shape=[None, beam_size])]
     stores += [tf.TensorArray(d, max_words, element_shape=[None, beam_size, max_words]) for d in (tf.int32, tf.float32)]
     state = (0, *_start(batch, beam_size, max_words), *_zero_state(weights, batch * beam_size), *stores)
-    shapes = (*_shapes(weights, beam_size, max_words, flags=0), *(tf.TensorShape(None),) * 3)
+    shapes = (*_shapes(weights, beam_size, max_words, rows=False), *(tf.TensorShape(None),) * 3)
     end = tf.while_loop(lambda t, *_: t < max_words, body, state, shape_invariants=shapes)
     # (T, B, K, ...) -> (B, T * K, ...): steps in order, beams in order, so ties go to the earlier one.
     scores = tf.reshape(tf.transpose(end[6].stack(), [1, 0, 2]), [batch, max_words * beam_size])
@@ -133,21 +140,48 @@ def _zero_state(weights: DecoderWeights, rows: tf.Tensor) -> tuple[tf.Tensor, tf
     return zeros, zeros
 
 
-def _shapes(weights: DecoderWeights, beam_size: int, max_words: int, flags: int) -> tuple[tf.TensorShape, ...]:
+def _shapes(weights: DecoderWeights, beam_size: int, max_words: int, rows: bool) -> tuple[tf.TensorShape, ...]:
     width = weights.recurrent_kernel.shape[0]
     shapes = [[], [None, beam_size, max_words], [None, beam_size, max_words], [None, beam_size]]
-    shapes += [[None, beam_size]] * flags + [[None, width]] * 2
-    return tuple(tf.TensorShape(s) for s in shapes)
+    shapes += [[None, beam_size], [None]] if rows else []
+    return tuple(tf.TensorShape(s) for s in [*shapes, [None, width], [None, width]])
 
 
-def _best_words(weights, table, last, hidden, cell, video_gates, beam_size):
-    """The K best next words of every beam: ids and log-probabilities (B, K, K), and the new state (B * K, H)."""
-    gates = tf.repeat(video_gates, beam_size, axis=0)
-    logits, hidden, cell = step(weights, table, tf.reshape(last, [-1]), hidden, cell, gates)
+def _best_words(weights, table, last, hidden, cell, gates, beam_size):
+    """The K best next words of R hypotheses: ids and log-probabilities (R, K), and their new state (R, H)."""
+    logits, hidden, cell = step(weights, table, last, hidden, cell, gates)
     best, words = _top_words(logits, beam_size)
-    picked = best - tf.reduce_logsumexp(logits, axis=1, keepdims=True)
-    shape = [-1, beam_size, beam_size]
-    return tf.reshape(words, shape), tf.reshape(picked, shape), hidden, cell
+    return words, best - tf.reduce_logsumexp(logits, axis=1, keepdims=True), hidden, cell
+
+
+def _continuations(rows, live, words, picked):
+    """Continuations (B, K, K) of all hypotheses from those computed, words and log-probabilities (R, K) at `rows`.
+
+    One that is not live has a single continuation: itself, its score unchanged.
+    """
+    shape = [*tf.unstack(tf.shape(live)), words.shape[1]]
+    itself = tf.broadcast_to(tf.where(tf.range(words.shape[1]) == 0, 0.0, _NEVER), [shape[0] * shape[1], shape[2]])
+    computed = tf.reshape(live, [-1, 1])
+    words = tf.where(computed, tf.scatter_nd(rows[:, None], words, tf.shape(itself)), 0)
+    picked = tf.where(computed, tf.tensor_scatter_nd_update(itself, rows[:, None], picked), itself)
+    return tf.reshape(words, shape), tf.reshape(picked, shape)
+
+
+def _next_rows(rows, parent, live, static_shapes):
+    """Where the parents of the hypotheses to compute next are among `rows`, and those hypotheses' flat numbers."""
+    batch, beam_size = tf.unstack(tf.shape(parent))
+    place = tf.scatter_nd(rows[:, None], tf.range(tf.size(rows)), [batch * beam_size])
+    following = tf.range(batch * beam_size)
+    if not static_shapes:
+        following = tf.boolean_mask(following, tf.reshape(live, [-1]))
+    parents = tf.reshape(parent + beam_size * tf.range(batch)[:, None], [-1])
+    return tf.gather(place, tf.gather(parents, following)), following
+
+
+def _lengths(tokens, live):
+    """Words of each hypothesis and, unless it is still live, its <end>: float32 (B, K), at least 1."""
+    words = tf.reduce_sum(tf.cast(tokens != 0, tf.float32), axis=2)
+    return tf.maximum(words + tf.cast(tf.logical_not(live), tf.float32), 1.0)
 
 
 def _top_words(logits: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:

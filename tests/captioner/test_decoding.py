@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from glrg_tf.captioner import beam, decoding
@@ -110,3 +111,30 @@ def test_one_trace_for_every_batch_size(captioner, videos):
         f for (s, n, compat), f in captioner._functions.items() if s.beam_size == 5 and n == 1 and not compat
     ]
     assert function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize(("alpha", "count"), [(0.0, 1), (0.0, 3), (1.0, 5)])
+def test_static_shapes_change_nothing(captioner, videos, alpha, count):
+    """Computing every hypothesis, for compilers, or only those that can still matter."""
+    weights, gates = captioner.model.decoder_weights(), captioner.model.encode(videos)
+    either = [
+        beam.beam_search(weights, gates, 5, count, 10, length_normalization=alpha, static_shapes=static)
+        for static in (False, True)
+    ]
+    np.testing.assert_array_equal(either[0].token_ids, either[1].token_ids)
+    np.testing.assert_allclose(either[0].scores, either[1].scores, rtol=1e-5)
+
+
+def test_a_table_of_words_changes_nothing(captioner, videos):
+    weights, gates = captioner.model.decoder_weights(), captioner.model.encode(videos[:1])
+    with_table = beam.beam_search(weights, gates, table=decoding.word_table(weights))
+    np.testing.assert_array_equal(beam.beam_search(weights, gates).token_ids, with_table.token_ids)
+    empty = tf.zeros([0, 4 * captioner.config.hidden_size])
+    np.testing.assert_array_equal(beam.beam_search(weights, gates, table=empty).token_ids, with_table.token_ids)
+
+
+def test_best_words_of_wide_rows_are_those_of_top_k():
+    logits = tf.round(10.0 * tf.random.stateless_normal([50, 1003], [1, 2]))  # rounded: many ties
+    expected, found = tf.math.top_k(logits, 5), beam._top_words(logits, 5)
+    np.testing.assert_array_equal(found[0], expected.values)
+    np.testing.assert_array_equal(found[1], expected.indices)
