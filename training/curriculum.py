@@ -18,7 +18,7 @@ from glrg_tf import config as settings
 from glrg_tf.captioner.captioner import DecodingConfig, VideoCaptioner
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.data.dataset import CaptionDataset
-from glrg_tf.errors import CheckpointError, ConfigError
+from glrg_tf.errors import CheckpointError, ConfigError, DataError
 from glrg_tf.io import atomic
 from glrg_tf.text.vocabulary import Vocabulary
 from training import material
@@ -31,6 +31,8 @@ from training.objectives.dxe import DiscriminativeCrossEntropy
 from training.objectives.xe import CrossEntropy
 from training.reporting import Reporter
 from training.validation import Validator
+
+_FREE_ON_RESUME = ("epochs", "patience")  # when to stop may change; what happens until then may not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,10 +223,11 @@ def _prepare_folders(plan: TrainingPlan, config: RunConfig, vocabulary: Vocabula
 def _check_same_settings(plan: TrainingPlan, config: RunConfig) -> None:
     from glrg_tf.io import documents
 
-    before = documents.read_json(plan.run / "config.json")
-    if before.get("seed") != plan.seed or before.get("settings") != settings.to_dict(config):
-        changed = _differences(before.get("settings", {}), settings.to_dict(config))
-        changed += ["seed"] if before.get("seed") != plan.seed else []
+    before = documents.read_json(plan.run / "config.json", error=DataError)
+    changed = _differences(before.get("settings", {}), settings.to_dict(config))
+    changed = [name for name in changed if name.rpartition(".")[2] not in _FREE_ON_RESUME]
+    changed += ["seed"] if before.get("seed") != plan.seed else []
+    if changed:
         raise CheckpointError(
             f"the run was started with other settings: {', '.join(changed)}",
             where=plan.run / "config.json",

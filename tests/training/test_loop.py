@@ -196,6 +196,21 @@ def test_resume_under_other_settings_is_refused(world, tmp_path):
         curriculum.train(make_plan(world, tmp_path / "run", config=other, resume=True), resume=True)
 
 
+def test_resume_may_ask_for_more_epochs(world, tmp_path):
+    """Two epochs and then two more are four."""
+
+    def with_epochs(epochs):
+        return dataclasses.replace(CONFIG, xe=dataclasses.replace(PHASE, epochs=epochs))
+
+    curriculum.train(make_plan(world, tmp_path / "whole", config=with_epochs(4)))
+    curriculum.train(make_plan(world, tmp_path / "run", config=with_epochs(2)))
+    curriculum.train(make_plan(world, tmp_path / "run", config=with_epochs(4), resume=True), resume=True)
+    a, b = (checkpoints.CheckpointFolder(tmp_path / name).restore()[0] for name in ("whole", "run"))
+    assert a.step == b.step == 12
+    for name, value in a.slots.items():
+        np.testing.assert_array_equal(value, b.slots[name], err_msg=name)
+
+
 def test_a_failing_entrance_leaves_nothing(world, tmp_path):
     with pytest.raises(CheckpointError):
         curriculum.train(make_plan(world, tmp_path / "run", ("dr",), start=str(tmp_path / "nothing")))
