@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from glrg_tf.captioner.presets import CaptionerConfig
+from glrg_tf.captioner.products import Product
 
 
 class DecoderWeights(NamedTuple):
@@ -55,9 +56,9 @@ def lstm_cell(gates: tf.Tensor, cell: tf.Tensor) -> Activations:
     return Activations(output_gate * tanh_cell, new_cell, input_gate, forget_gate, candidate, output_gate, tanh_cell)
 
 
-def vocabulary_logits(hidden: tf.Tensor, weights: DecoderWeights) -> tf.Tensor:
+def vocabulary_logits(hidden: tf.Tensor, weights: DecoderWeights, product: Product = tf.matmul) -> tf.Tensor:
     """Unnormalised log-probabilities float32 (R, V) of the next word from hidden states (R, H)."""
-    return tf.matmul(hidden, weights.logits_kernel) + weights.logits_bias
+    return product(hidden, weights.logits_kernel) + weights.logits_bias
 
 
 @keras.saving.register_keras_serializable("glrg_tf")

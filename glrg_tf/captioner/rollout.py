@@ -48,6 +48,7 @@ class Rollout(NamedTuple):
     targets: tf.Tensor  # int32 (P,)
     rows: tf.Tensor  # int32 (P,), distinct prefix of the position, 0..R-1
     row_count: tf.Tensor  # int32 (), R: how many distinct prefixes were computed
+    valid: tf.Tensor | None = None  # bool (P,), False beyond a caption's end (static_rollout.py); None: all are valid
 
     def token_ids(self, caption_count: tf.Tensor, steps: int) -> tf.Tensor:
         """Targets as a matrix int32 (N, T), zero where a caption has ended."""

@@ -113,10 +113,12 @@ def token_mean(rollouts: Rollout, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     """-sum(weights * log p) / tokens of the global batch, and that number of tokens.
 
     Args:
-        rollouts: positions P.
+        rollouts: positions P; those that are not valid count nowhere (their log-probability is 0).
         weights: float32 (P,), constants; a position of weight 0 still counts in the divisor, as in the release.
     """
-    tokens = replica_sum(tf.cast(tf.size(rollouts.log_probs), tf.float32))
+    valid = rollouts.valid
+    count = tf.size(rollouts.log_probs) if valid is None else tf.reduce_sum(tf.cast(valid, tf.int32))
+    tokens = replica_sum(tf.cast(count, tf.float32))
     return -tf.reduce_sum(tf.stop_gradient(weights) * rollouts.log_probs) / tokens, tokens
 
 
