@@ -17,8 +17,8 @@ class Case:
         ours: one run of the shipped work; returns when the result is on the host.
         build_reference: makes the plain form, so that its memory is not counted as ours; None where there is none.
         flops: unavoidable arithmetic of one run, called after the first one; None where products do not matter.
-        reference_share: part of the work that the plain form does; its time is scaled up (a sequential search of 256
-            videos is timed on fewer).
+        reference_share: work of one run of the plain form as a part of one unit of ours; its time is divided by it (a
+            sequential search of 256 videos is timed on fewer).
         repeats: units of work in one run of `ours`, by which its time is divided.
         pairs: turns wanted, for cases whose plain form is quick.
         extra: further columns, called after the measurement.

@@ -35,6 +35,8 @@ SUITES: dict[str, tuple[tuple[str, int], ...]] = {
     "decode": (
         *(("greedy", batch) for batch in (1, 32, 256)),
         *(("beam5", batch) for batch in (1, 32, 256)),
+        ("beam5_normalized", 32),
+        ("beam5_release", 32),
         ("caption_latency", 1),
     ),
 }

@@ -50,10 +50,10 @@ def beam_search(
     batch = tf.shape(video_gates)[0]
     table = word_table_for(weights, batch * beam_size) if table is None else table
 
-    def body(t, tokens, log_probs, scores, live, rows, hidden, cell):
+    def body(t, tokens, log_probs, scores, live, rows, source, hidden, cell):
         last = tf.where(t > 0, tf.gather(tf.reshape(tokens[:, :, tf.maximum(t - 1, 0)], [-1]), rows), START_ID)
         gates = tf.gather(video_gates, rows // beam_size)
-        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, gates, beam_size)
+        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, gates, beam_size, source)
         words, picked = _continuations(rows, live, words, picked)
         scores, word, parent, gained = _select(scores[:, :, None] + picked, words, picked, beam_size)
         tokens, log_probs = _append(tokens, log_probs, parent, word, gained, t)
@@ -61,7 +61,8 @@ def beam_search(
         if not length_normalization:
             live = tf.logical_and(live, tf.reduce_any(live[:, :num_captions], axis=1, keepdims=True))
         place, rows = _next_rows(rows, parent, live, static_shapes)
-        return t + 1, tokens, log_probs, scores, live, rows, tf.gather(hidden, place), tf.gather(cell, place)
+        distinct, source = (place, tf.range(tf.size(place))) if static_shapes else tf.unique(place)
+        return t + 1, tokens, log_probs, scores, live, rows, source, tf.gather(hidden, distinct), tf.gather(cell, place)
 
     def more(t, tokens, log_probs, scores, live, *_):
         return tf.logical_and(t < max_words, tf.reduce_any(live))
@@ -69,8 +70,9 @@ def beam_search(
     # At first only beam 0 stands.
     first = tf.tile(tf.range(beam_size)[None] == 0, [batch, 1])
     rows = tf.range(batch * beam_size) if static_shapes else tf.range(batch) * beam_size
-    state = (0, *_start(batch, beam_size, max_words), first, rows, *_zero_state(weights, tf.size(rows)))
-    end = tf.while_loop(more, body, state, shape_invariants=_shapes(weights, beam_size, max_words, rows=True))
+    state = (0, *_start(batch, beam_size, max_words), first, rows, tf.range(tf.size(rows)))
+    state += _zero_state(weights, tf.size(rows))
+    end = tf.while_loop(more, body, state, shape_invariants=_shapes(weights, beam_size, max_words, release=False))
     _, tokens, log_probs, scores, live, *_ = end
     if length_normalization:
         scores = scores / _lengths(tokens, live) ** length_normalization
@@ -96,11 +98,9 @@ def release_beam_search(
     table = word_table_for(weights, batch * beam_size) if table is None else table
     gates = tf.repeat(video_gates, beam_size, axis=0)
 
-    def body(t, tokens, log_probs, scores, hidden, cell, done, done_tokens, done_log_probs):
-        last = tf.where(t > 0, tokens[:, :, tf.maximum(t - 1, 0)], START_ID)
-        words, picked, hidden, cell = _best_words(
-            weights, table, tf.reshape(last, [-1]), hidden, cell, gates, beam_size
-        )
+    def body(t, tokens, log_probs, scores, source, hidden, cell, done, done_tokens, done_log_probs):
+        last = tf.reshape(tf.where(t > 0, tokens[:, :, tf.maximum(t - 1, 0)], START_ID), [-1])
+        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, gates, beam_size, source)
         shape = [batch, beam_size, beam_size]
         words, picked = tf.reshape(words, shape), tf.reshape(picked, shape)
         scores, word, parent, gained = _select(scores[:, :, None] + picked, words, picked, beam_size)
@@ -109,20 +109,23 @@ def release_beam_search(
         # Here t counts from 0 where the release counts from 1: its divisor t - 1 is our t.
         perplexity = tf.where(t > 0, tf.exp(-scores / tf.cast(tf.maximum(t, 1), tf.float32)), 10000.0)
         done = done.write(t, tf.where(ended, -perplexity, _NEVER))
-        hidden, cell = _reorder(hidden, parent), _reorder(cell, parent)
+        place = tf.reshape(parent + beam_size * tf.range(batch)[:, None], [-1])
+        distinct, source = tf.unique(place)
+        hidden, cell = tf.gather(hidden, distinct), tf.gather(cell, place)
         stores = done, done_tokens.write(t, tokens), done_log_probs.write(t, log_probs)
-        return t + 1, tokens, log_probs, scores, hidden, cell, *stores
+        return t + 1, tokens, log_probs, scores, source, hidden, cell, *stores
 
     stores = [tf.TensorArray(tf.float32, max_words, element_shape=[None, beam_size])]
     stores += [tf.TensorArray(d, max_words, element_shape=[None, beam_size, max_words]) for d in (tf.int32, tf.float32)]
-    state = (0, *_start(batch, beam_size, max_words), *_zero_state(weights, batch * beam_size), *stores)
-    shapes = (*_shapes(weights, beam_size, max_words, rows=False), *(tf.TensorShape(None),) * 3)
+    state = (0, *_start(batch, beam_size, max_words), tf.range(batch * beam_size))
+    state += (*_zero_state(weights, batch * beam_size), *stores)
+    shapes = (*_shapes(weights, beam_size, max_words, release=True), *(tf.TensorShape(None),) * 3)
     end = tf.while_loop(lambda t, *_: t < max_words, body, state, shape_invariants=shapes)
     # (T, B, K, ...) -> (B, T * K, ...): steps in order, beams in order, so ties go to the earlier one.
-    scores = tf.reshape(tf.transpose(end[6].stack(), [1, 0, 2]), [batch, max_words * beam_size])
+    scores = tf.reshape(tf.transpose(end[7].stack(), [1, 0, 2]), [batch, max_words * beam_size])
     tokens, log_probs = (
         tf.reshape(tf.transpose(store.stack(), [1, 0, 2, 3]), [batch, max_words * beam_size, max_words])
-        for store in end[7:9]
+        for store in end[8:10]
     )
     scores, order = tf.math.top_k(scores, max_words * beam_size)
     return Decoded(tf.gather(tokens, order, batch_dims=1), scores, tf.gather(log_probs, order, batch_dims=1))
@@ -140,16 +143,16 @@ def _zero_state(weights: DecoderWeights, rows: tf.Tensor) -> tuple[tf.Tensor, tf
     return zeros, zeros
 
 
-def _shapes(weights: DecoderWeights, beam_size: int, max_words: int, rows: bool) -> tuple[tf.TensorShape, ...]:
+def _shapes(weights: DecoderWeights, beam_size: int, max_words: int, release: bool) -> tuple[tf.TensorShape, ...]:
     width = weights.recurrent_kernel.shape[0]
     shapes = [[], [None, beam_size, max_words], [None, beam_size, max_words], [None, beam_size]]
-    shapes += [[None, beam_size], [None]] if rows else []
+    shapes += [[None]] if release else [[None, beam_size], [None], [None]]
     return tuple(tf.TensorShape(s) for s in [*shapes, [None, width], [None, width]])
 
 
-def _best_words(weights, table, last, hidden, cell, gates, beam_size):
+def _best_words(weights, table, last, hidden, cell, gates, beam_size, source=None):
     """The K best next words of R hypotheses: ids and log-probabilities (R, K), and their new state (R, H)."""
-    logits, hidden, cell = step(weights, table, last, hidden, cell, gates)
+    logits, hidden, cell = step(weights, table, last, hidden, cell, gates, source)
     best, words = _top_words(logits, beam_size)
     return words, best - tf.reduce_logsumexp(logits, axis=1, keepdims=True), hidden, cell
 
@@ -217,9 +220,3 @@ def _append(tokens, log_probs, parent, word, gained, t):
     tokens = tf.where(here, word[:, :, None], tf.gather(tokens, parent, batch_dims=1))
     log_probs = tf.where(here, gained[:, :, None], tf.gather(log_probs, parent, batch_dims=1))
     return tokens, log_probs
-
-
-def _reorder(state: tf.Tensor, parent: tf.Tensor) -> tf.Tensor:
-    """Rows of (B * K, H) by parent beam (B, K)."""
-    batch, beam_size = tf.shape(parent)[0], tf.shape(parent)[1]
-    return tf.gather(state, tf.reshape(parent + beam_size * tf.range(batch)[:, None], [-1]))

@@ -46,9 +46,17 @@ def step(
     hidden: tf.Tensor,
     cell: tf.Tensor,
     video_gates: tf.Tensor,
+    source: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One decoding step without dropout: logits float32 (R, V), hidden and cell (R, H)."""
-    gates = _word_gates(weights, table, token_ids) + video_gates + tf.matmul(hidden, weights.recurrent_kernel)
+    """One decoding step without dropout: logits float32 (R, V), hidden and cell (R, H).
+
+    With `source` int32 (R,) the rows of `hidden` are distinct states and row r goes on from state `source[r]`, so that
+    hypotheses with one parent share its recurrent product.
+    """
+    recurrent = tf.matmul(hidden, weights.recurrent_kernel)
+    if source is not None:
+        recurrent = tf.gather(recurrent, source)
+    gates = _word_gates(weights, table, token_ids) + video_gates + recurrent
     state = lstm_cell(gates, cell)
     return vocabulary_logits(state.hidden, weights), state.hidden, state.cell
 
