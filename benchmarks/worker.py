@@ -28,10 +28,7 @@ MODULES = {
 
 def run(options: Options) -> dict[str, Any]:
     """Measures one entry; columns as in `suite`."""
-    import tensorflow as tf
-
     module = importlib.import_module(MODULES[options.name])
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     started = time.perf_counter()
     data = material.load(Path(options.material))
     case = module.build(options, data)
