@@ -42,6 +42,9 @@ class PhaseConfig:
     reward_end: bool = True  # whether <end> counts as a word of the reward
     mixer_from: int = 1  # first step whose input is sampled; -1 anneals from 29 to 1
     compat: Literal["off", "release"] = "off"  # "release" also where the release is wrong (specs section 15)
+    # How a step is computed; docs/gpu.md
+    compile: Literal["auto", "off", "xla"] = "auto"  # XLA in static shapes; "auto": where a GPU is visible
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the decoder's matrix products
 
     def __post_init__(self) -> None:
         """Refuses settings no phase can run with."""

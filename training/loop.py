@@ -27,8 +27,8 @@ from glrg_tf.data.batches import CaptionBatches
 from glrg_tf.errors import CheckpointError
 from glrg_tf.io import atomic
 from glrg_tf.text.vocabulary import Vocabulary
+from training import execution, loss_scale, schedules, steps
 from training import optimizer as optimizers
-from training import schedules, steps
 from training.checkpoints import BEST, CheckpointFolder, TrainingState
 from training.config import PhaseConfig
 from training.objectives.base import Objective
@@ -76,9 +76,13 @@ class PhaseRun:
         self.history: list[dict[str, float]] = []
         self.step = 0
         self.stopping = False
+        replicas = self.strategy.num_replicas_in_sync if self.strategy is not None else 1
+        form = execution.choose(self.config.compile, self.config.precision, self.objective, replicas)
         with self._scope():
             variables = self.model.trainable_variables
-            self.optimizer = optimizers.build(self.config.learning_rate, variables)
+            self.loss_scale = loss_scale.LossScale() if form.precision == "float16" else None
+            adam = optimizers.FusedAdam if self.loss_scale is None else loss_scale.SkippingAdam
+            self.optimizer = optimizers.build(self.config.learning_rate, variables, adam)
             decay = self.config.ema_decay
             self.averages = [tf.Variable(v.value) for v in variables] if decay else []
         self.captioner = VideoCaptioner(self.model, self.vocabulary, self.decoding)
@@ -95,6 +99,8 @@ class PhaseRun:
             strategy=self.strategy,
             averaged=self.averages,
             ema_decay=self.config.ema_decay,
+            form=form,
+            scale=self.loss_scale,
         )
 
     # --- running -----------------------------------------------------------------------------------------------
@@ -205,7 +211,7 @@ class PhaseRun:
     # --- state -------------------------------------------------------------------------------------------------
 
     def _slots(self) -> dict[str, Any]:
-        slots: dict[str, Any] = {}
+        slots: dict[str, Any] = dict(self.loss_scale.slots()) if self.loss_scale is not None else {}
         names = list(self.model.variables_by_name())
         for index, name in enumerate(names):
             flat = name.replace("/", ".")

@@ -36,9 +36,9 @@ class FusedAdam(keras.optimizers.Adam):
         )
 
 
-def build(learning_rate: float, variables: list[keras.Variable]) -> FusedAdam:
+def build(learning_rate: float, variables: list[keras.Variable], adam: type[FusedAdam] = FusedAdam) -> FusedAdam:
     """Adam as the release sets it (0.9, 0.999, 1e-8), its slots made now so that they can be restored."""
-    optimizer = FusedAdam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+    optimizer = adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
     optimizer.build(variables)
     return optimizer
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.data.batches import Batch
+from training import execution, loss_scale
 from training import optimizer as optimizers
 from training.objectives.base import Objective, TensorBatch
 
@@ -29,6 +30,8 @@ def build_train_step(
     strategy: tf.distribute.Strategy | None = None,
     averaged: list[tf.Variable] | None = None,
     ema_decay: float = 0.0,
+    form: execution.Execution = execution.Execution(),  # noqa: B008  (immutable)
+    scale: loss_scale.LossScale | None = None,
 ) -> StepFunction:
     """Compiles one optimisation step.
 
@@ -42,6 +45,8 @@ def build_train_step(
         strategy: replicas share the batch; None is one device.
         averaged: exponential moving averages to update, one a variable.
         ema_decay: their decay.
+        form: see `execution.choose`. Static forms are traced once for each bucket of caption lengths.
+        scale: of the loss, for float16; `optimizer` is then a `SkippingAdam`.
 
     Returns:
         step(batch, step number int64 (), schedule) -> metrics, float32 scalars, `loss` and `gradient_norm` among them.
@@ -52,14 +57,20 @@ def build_train_step(
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else 0
         rng = tf.random.experimental.stateless_fold_in(tf.stack([seed, replica]), step)
-        tensors = TensorBatch(*batch, schedule=schedule)
+        tensors = TensorBatch(*batch, schedule=schedule, execution=form)
         variables = model.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in variables])
             loss, metrics = objective.loss(model, tensors, rng)
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
+            minimised = loss if scale is None else loss * scale.scale
+        gradients = tape.gradient(minimised, [variable.value for variable in variables])
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        if scale is not None:
+            gradients = scale.unscaled(gradients)
         gradients, norm = optimizers.global_gradients(gradients, clip_norm)
+        if scale is not None:
+            gradients, norm, scaling = _guard(scale, gradients, norm)
+            metrics = {**metrics, **scaling}
         optimizer.learning_rate.assign(schedule["learning_rate"])
         optimizer.apply(gradients, variables)
         # Young averages forget faster, or a model from scratch would be judged by its random start for epochs.
@@ -69,6 +80,10 @@ def build_train_step(
             average.assign_sub((1.0 - decay) * (average - variable.value))
         return {"loss": loss, "gradient_norm": norm, **metrics}
 
+    if strategy.num_replicas_in_sync == 1 and form.static:
+        compiled = tf.function(replica_step, jit_compile=form.compiled)
+        samples = getattr(objective, "samples", False)
+        return compiled if samples else execution.bucketed(compiled, model.config.max_length)
     width = model.config.feature_size
     signature = [
         Batch(
@@ -91,6 +106,16 @@ def build_train_step(
         return {**local, "loss": strategy.reduce(tf.distribute.ReduceOp.SUM, metrics["loss"], axis=None)}
 
     return distributed
+
+
+def _guard(
+    scale: loss_scale.LossScale, gradients: list[tf.Tensor], norm: tf.Tensor
+) -> tuple[list[tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]:
+    """Marks gradients that overflowed and moves the scale; a skipped step's norm is told as 0."""
+    finite = tf.math.is_finite(norm)
+    metrics = {"loss_scale": tf.identity(scale.scale), "skipped": 1.0 - tf.cast(finite, tf.float32)}
+    scale.update(finite)
+    return loss_scale.spoiled(gradients, finite), tf.where(finite, norm, 0.0), metrics
 
 
 def schedule_tensors(values: dict[str, float]) -> dict[str, tf.Tensor]:

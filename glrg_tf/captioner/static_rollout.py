@@ -128,7 +128,7 @@ def _recurrence(
     product: Product,
     choose: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Hidden states float32 (T, N, H), and what `choose` (step, hidden (N, H)) -> int32 (N,) read after each, (T, N)."""
+    """Hidden states float32 (T, N, H) and the words int32 (T, N) that `choose` (step, hidden (N, H)) reads next."""
     # Once for each word: one product over the vocabulary is cheaper than one over all positions.
     table = product(weights.embedding, weights.word_kernel)
 

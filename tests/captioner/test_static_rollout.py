@@ -10,9 +10,11 @@ from glrg_tf.captioner import decoding
 from glrg_tf.captioner.products import make_product
 from glrg_tf.captioner.rollout import RolloutInputs, rollout
 from glrg_tf.captioner.static_rollout import bucketed_steps, static_greedy, static_rollout
-from tests.captioner.test_rollout import CONFIG, B, G, L, V, features, make_labels, model  # noqa: F401
+from tests.captioner import test_rollout
+from tests.captioner.test_rollout import CONFIG, B, G, L, V, make_labels
 
 STEPS = L - 1
+model, features = test_rollout.model, test_rollout.features  # the fixtures
 
 
 def inputs_for(labels, **changes):
@@ -42,7 +44,7 @@ def position_weights(result):
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_teacher_forcing_equals_shared_prefixes(model, features, compiled):  # noqa: F811
+def test_teacher_forcing_equals_shared_prefixes(model, features, compiled):
     inputs = inputs_for(make_labels())
     static = tf.function(lambda w, v: static_rollout(w, v, inputs), jit_compile=compiled)
     slow = static(model.decoder_weights(), model.encode(features))
@@ -60,7 +62,7 @@ def test_teacher_forcing_equals_shared_prefixes(model, features, compiled):  # n
         assert np.linalg.norm(one - other) <= 1e-4 * np.linalg.norm(other)
 
 
-def test_padding_gets_no_gradient_and_no_weight(model, features):  # noqa: F811
+def test_padding_gets_no_gradient_and_no_weight(model, features):
     labels = make_labels()[:, : L - 2]
     labels[:, -1] = 0
     short, long = labels, np.pad(labels, ((0, 0), (0, 4)))
@@ -76,7 +78,7 @@ def test_padding_gets_no_gradient_and_no_weight(model, features):  # noqa: F811
 
 
 @pytest.mark.parametrize("stop", [True, False])
-def test_sampling_draws_what_shared_prefixes_draw(model, features, stop):  # noqa: F811
+def test_sampling_draws_what_shared_prefixes_draw(model, features, stop):
     """Without XLA both read the same uniform numbers; the gradient flows as under the drawn tokens given."""
     labels = make_labels()
     inputs = inputs_for(
@@ -92,7 +94,7 @@ def test_sampling_draws_what_shared_prefixes_draw(model, features, stop):  # noq
         assert np.linalg.norm(x - y) <= 1e-4 * np.linalg.norm(y)
 
 
-def test_scheduled_sampling_equals_shared_prefixes(model, features):  # noqa: F811
+def test_scheduled_sampling_equals_shared_prefixes(model, features):
     labels = make_labels(3)
     coins = tf.random.stateless_uniform(labels.shape, [3, 4]) < 0.5
     inputs = inputs_for(labels, draws=coins, seed=tf.constant([1, 1]))
@@ -102,7 +104,7 @@ def test_scheduled_sampling_equals_shared_prefixes(model, features):  # noqa: F8
     assert all(abs(found[key][0] - wanted[key][0]) < 1e-5 for key in wanted)
 
 
-def test_compiled_samples_follow_the_model(model, features):  # noqa: F811
+def test_compiled_samples_follow_the_model(model, features):
     """Random streams differ under XLA: first words are counted, and log-probabilities are those of the tokens given."""
     copies = 400
     labels = np.tile([[1, *[0] * (L - 1)]], (B * copies, 1)).astype(np.int32)
@@ -133,7 +135,7 @@ def test_compiled_samples_follow_the_model(model, features):  # noqa: F811
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_dropout_masks_repeat_with_the_seed(model, features, compiled):  # noqa: F811
+def test_dropout_masks_repeat_with_the_seed(model, features, compiled):
     def run(seed):
         inputs = inputs_for(make_labels(), dropout=0.5, seed=seed)
         return static_rollout(model.decoder_weights(), model.encode(features), inputs).log_probs
@@ -145,7 +147,7 @@ def test_dropout_masks_repeat_with_the_seed(model, features, compiled):  # noqa:
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_greedy_equals_the_decoder(model, features, compiled):  # noqa: F811
+def test_greedy_equals_the_decoder(model, features, compiled):
     function = tf.function(lambda w, v: static_greedy(w, v, 6), jit_compile=compiled)
     tokens = function(model.decoder_weights(), model.encode(features)).numpy()
     wanted = decoding.greedy(model.decoder_weights(), model.encode(features), 6).token_ids[:, 0].numpy()

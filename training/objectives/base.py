@@ -10,6 +10,8 @@ import tensorflow as tf
 from glrg_tf.captioner.distributions import dropout_mask
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.captioner.rollout import Rollout, RolloutInputs, rollout
+from glrg_tf.captioner.static_rollout import static_rollout
+from training.execution import Execution
 
 Metrics = dict[str, tf.Tensor]
 
@@ -25,6 +27,7 @@ class TensorBatch(NamedTuple):
     consensus: tf.Tensor  # float32 (B, G)
     video_rows: tf.Tensor  # int32 (B,)
     schedule: Mapping[str, tf.Tensor]  # scalars: sampling_probability, mixer_from, baseline_size
+    execution: Execution = Execution()  # in which form the step is computed
 
 
 class Objective(Protocol):
@@ -82,7 +85,7 @@ def teacher_forced(
         stream(rng, _ROLLOUT),
         mask_per_caption=mask_per_caption,
     )
-    return rollout(model.decoder_weights(), video_gates(model, batch.features, rng), inputs)
+    return _decoded(model, batch, rng, inputs)
 
 
 def sampled(model: CaptionerModel, batch: TensorBatch, rng: tf.Tensor, *, steps: int, stop_at_end: bool) -> Rollout:
@@ -93,7 +96,17 @@ def sampled(model: CaptionerModel, batch: TensorBatch, rng: tf.Tensor, *, steps:
     draws = tf.broadcast_to(drawn[None], tf.shape(labels))
     seed = stream(rng, _ROLLOUT)
     inputs = RolloutInputs(labels, draws, True, steps, captions, model.config.dropout, seed, stop_at_end)
-    return rollout(model.decoder_weights(), video_gates(model, batch.features, rng), inputs)
+    return _decoded(model, batch, rng, inputs)
+
+
+def _decoded(model: CaptionerModel, batch: TensorBatch, rng: tf.Tensor, inputs: RolloutInputs) -> Rollout:
+    """The rollout in the form that the step's execution asks for."""
+    weights, gates = model.decoder_weights(), video_gates(model, batch.features, rng)
+    if not batch.execution.static:
+        return rollout(weights, gates, inputs)
+    # Labels may have been cut to the longest caption's bucket: what lies beyond is padding.
+    inputs = inputs._replace(steps=min(inputs.steps, batch.token_ids.shape[2] - 1))
+    return static_rollout(weights, gates, inputs, batch.execution.product)
 
 
 def stream(rng: tf.Tensor, number: int) -> tf.Tensor:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tensorflow as tf
 
 from glrg_tf.captioner import decoding
 from glrg_tf.captioner.model import CaptionerModel
+from glrg_tf.captioner.static_rollout import static_greedy
 from training import baselines
 from training.objectives import base
 
@@ -35,6 +36,12 @@ class DiscrepantReward:
     baseline: Literal["b1", "b2", "scst", "loo", "none"] = "b2"
     compat: bool = False  # the release's behaviour where it differs (see above)
     name: str = "dr"
+    samples: ClassVar[bool] = True  # captions are drawn: the labels' length says nothing about theirs
+
+    @property
+    def compilable(self) -> bool:
+        """Whether XLA can compile the reward."""
+        return hasattr(self.reward, "compiled")
 
     def loss(self, model: CaptionerModel, batch: base.TensorBatch, rng: tf.Tensor) -> tuple[tf.Tensor, base.Metrics]:
         """See `base.Objective.loss`."""
@@ -42,7 +49,7 @@ class DiscrepantReward:
         videos, captions = tf.shape(batch.token_ids)[0], tf.shape(batch.token_ids)[1]
         rollout = base.sampled(model, batch, rng, steps=steps, stop_at_end=not self.compat)
         tokens = rollout.token_ids(videos * captions, steps)
-        rewards = tf.stop_gradient(self.reward(tokens, tf.repeat(batch.video_rows, captions)))
+        rewards = tf.stop_gradient(self._score(batch, tokens, tf.repeat(batch.video_rows, captions)))
         rewards = tf.reshape(rewards, [videos, captions])
         baseline = tf.stop_gradient(self._baseline(model, batch, rewards, rng))
         advantage = rewards - baseline
@@ -78,8 +85,17 @@ class DiscrepantReward:
             return baselines.leave_one_out(rewards)
         dropout = None if self.compat else 0.0
         gates = base.video_gates(model, batch.features, base.stream(rng, base.BASELINE), dropout)
-        greedy = decoding.greedy(model.decoder_weights(), gates, model.config.max_length - 2)
-        return self.reward(greedy.token_ids[:, 0], batch.video_rows)[:, None]
+        weights, steps = model.decoder_weights(), model.config.max_length - 2
+        if batch.execution.static:
+            tokens = static_greedy(weights, gates, steps, batch.execution.product)
+        else:
+            tokens = decoding.greedy(weights, gates, steps).token_ids[:, 0]
+        return self._score(batch, tokens, batch.video_rows)[:, None]
+
+    def _score(self, batch: base.TensorBatch, tokens: tf.Tensor, video_rows: tf.Tensor) -> tf.Tensor:
+        """Rewards float32 (N,) of captions (N, T), in the form that the step's execution asks for."""
+        reward = self.reward.compiled if batch.execution.compiled else self.reward
+        return reward(tokens, video_rows)
 
     @staticmethod
     def _release_loss(rollout: base.Rollout, weights: tf.Tensor, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
