@@ -102,8 +102,9 @@ class ConsoleReporter(Reporter):
         else:
             parts.append(f"loss {metrics['loss']:.3f}")
         if "val_cider" in metrics:
-            mark = " *" if metrics["val_cider"] > self._best else ""
-            self._best = max(self._best, metrics["val_cider"])
+            judged = metrics.get("val_beam_cider", metrics["val_cider"])
+            mark = " *" if judged > self._best else ""
+            self._best = max(self._best, judged)
             parts.append(f"val CIDEr {metrics['val_cider']:.3f}{mark}")
         parts.append(f"{compact(metrics['tokens_per_second'])} tokens/s")
         waited = metrics.get("input_wait", 0.0)

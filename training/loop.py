@@ -4,7 +4,8 @@ The ways to start: (1) a run folder with checkpoints and `resume`: exactly where
 of an entrance model: only they are taken over, optimizer and history are new; (3) a fresh model.
 
 Which checkpoint is best: with few validation videos one epoch's score is noise (50 videos: standard error of a fifth of
-the score), so the score that decides is the mean over the last `selection_window` epochs.
+the score), so the score that decides is the mean CIDEr of all hypotheses of the beam (validation.py), averaged over the
+last `selection_window` epochs.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ class PhaseRun:
         """Mean validation score of the last `selection_window` epochs, for every epoch; epoch numbers without a val."""
         if self.validator is None:
             return np.arange(len(self.history), dtype=float)
-        scores = [row["val_cider"] for row in self.history]
+        scores = [row["val_beam_cider"] for row in self.history]
         window = self.config.selection_window
         return np.array([np.mean(scores[max(0, i + 1 - window) : i + 1]) for i in range(len(scores))])
 

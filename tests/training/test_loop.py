@@ -146,7 +146,7 @@ def test_one_trace_over_many_steps(world, trained, tmp_path, monkeypatch, phase)
 
 def test_early_stopping_waits_for_patience(world, tmp_path, monkeypatch):
     scores = iter([0.1, 0.5, 0.4, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1])
-    monkeypatch.setattr(loop.Validator, "__call__", lambda self, captioner: {"val_cider": next(scores)})
+    monkeypatch.setattr(loop.Validator, "__call__", lambda self, captioner: {"val_beam_cider": next(scores)})
     config = dataclasses.replace(CONFIG, xe=dataclasses.replace(PHASE, epochs=10, patience=3, selection_window=2))
     listener = Listener()
     best = curriculum.train(make_plan(world, tmp_path / "run", config=config), reporter=listener)
