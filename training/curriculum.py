@@ -168,6 +168,7 @@ def train(
             strategy=strategy,
             reporter=reporter,
             stop=stop,
+            data=_data_line(plan, training),
         )
         best[phase] = run.run(resume)
         if len(plan.phases) > 1:
@@ -175,6 +176,13 @@ def train(
             atomic.write_text(plan.run / LATEST, pointer)
             atomic.write_text(plan.run / BEST, pointer)
     return best
+
+
+def _data_line(plan: TrainingPlan, training: material.Split) -> str:
+    captions = sum(len(record.captions) for record in training.records)
+    line = f"{plan.dataset.name}, {len(training.records):,} training videos with {captions:,} captions"
+    licence = str(plan.dataset.description.get("licence", "")).strip()
+    return f"{line}. Licence: {licence}" if licence else f"{line}; no licence is recorded."
 
 
 def _objective(

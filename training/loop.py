@@ -32,6 +32,7 @@ from training import execution, loss_scale, schedules, steps
 from training import optimizer as optimizers
 from training.checkpoints import BEST, CheckpointFolder, TrainingState
 from training.config import PhaseConfig
+from training.model_card import model_card
 from training.objectives.base import Objective
 from training.reporting import Reporter
 from training.validation import Validator
@@ -55,6 +56,7 @@ class PhaseRun:
         strategy: replicas; None is one device.
         reporter: who is told.
         stop: asked after every step; True saves and raises KeyboardInterrupt.
+        data: one line on the training data, for the model card.
     """
 
     name: str
@@ -70,6 +72,7 @@ class PhaseRun:
     strategy: tf.distribute.Strategy | None = None
     reporter: Reporter = dataclasses.field(default_factory=Reporter)
     stop: Callable[[], bool] = lambda: False
+    data: str = "not recorded"
 
     def __post_init__(self) -> None:
         """Builds optimizer, averages and the step under the strategy."""
@@ -239,7 +242,9 @@ class PhaseRun:
             settings.to_dict(self.config),
             {name: variable.numpy() for name, variable in self._slots().items()},
         )
-        self.checkpoints.save(self.captioner, state, best=best)
+        metrics = self.history[-1] if self.history else {}
+        card = model_card(self.captioner, self.name, self.config, self.data, metrics, self.seed)
+        self.checkpoints.save(self.captioner, state, best=best, card=card)
 
     def _restore(self) -> None:
         found = self.checkpoints.restore()

@@ -79,6 +79,8 @@ def test_the_run_folder_is_as_documented(trained):
         assert list((folder / "tensorboard").iterdir())
         assert len(list((folder / "checkpoints").iterdir())) <= 3
     assert weights_of(run).keys() == weights_of(best["dr"]).keys()
+    card = (best["dr"] / "model_card.md").read_text()
+    assert "long_range (6)" in card and "discrepant reward" in card and "world, 16 training videos" in card
 
 
 def test_boosting_starts_from_the_best_dxe_and_raises_the_reward(trained):
