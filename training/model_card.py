@@ -42,8 +42,9 @@ def model_card(
     if "epoch" in metrics:
         lines.append(f"- **State**: epoch {metrics['epoch']:.0f}, step {metrics['step']:.0f}.")
     if "val_cider" in metrics:
+        beam = captioner.decoding.beam_size
         lines.append(
-            f"- **Validation CIDEr** {100 * metrics['val_cider']:.1f} (our tokens, beam {captioner.decoding.beam_size});"
+            f"- **Validation CIDEr** {100 * metrics['val_cider']:.1f} (our tokens, beam {beam});"
             " `glrg evaluate` gives coco-caption's scores on any split."
         )
     lines += ["", "Captions describe what such data describes; people, places and acts outside of it are guessed at."]
