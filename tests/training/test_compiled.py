@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -213,3 +216,61 @@ def test_labels_are_cut_to_the_bucket():
     assert execution.cut_labels(labels, 30).shape == (2, 3, 9)  # six words and <end>: eight steps
     labels[0, 0, 1:] = 5
     assert execution.cut_labels(labels, 30).shape == (2, 3, 30)
+
+
+TWO_REPLICAS = """
+import dataclasses, json, sys
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from glrg_tf.captioner.model import CaptionerModel
+from glrg_tf.data.batches import Batch
+from tests.training.conftest import MODEL
+from training import execution, loss_scale, steps
+from training import optimizer as optimizers
+from training.objectives.xe import CrossEntropy
+from tests.training.test_compiled import SCHEDULE
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    model = CaptionerModel(dataclasses.replace(MODEL, vocabulary_size=12, dropout=0.0), 3)
+    scale = loss_scale.LossScale()
+    optimizer = optimizers.build(1e-2, model.trainable_variables, loss_scale.SkippingAdam)
+step = steps.build_train_step(
+    model, CrossEntropy(), optimizer, seed=1, captions_per_video=2, strategy=strategy,
+    form=execution.Execution(precision="float16"), scale=scale,
+)
+labels = np.zeros((4, 2, MODEL.max_length), np.int32)
+labels[:, :, :4] = [1, 5, 6, 7]
+features = np.random.default_rng(0).normal(size=(4, MODEL.feature_size)).astype(np.float32)
+
+def run(number, features):
+    batch = Batch(features, labels, np.ones((4, 2), np.float32), np.arange(4, dtype=np.int32))
+    data = tf.data.Dataset.from_tensors(batch).unbatch().batch(4)
+    batch = next(iter(strategy.experimental_distribute_dataset(data)))
+    metrics = step(batch, tf.constant(number, tf.int64), steps.schedule_tensors(SCHEDULE))
+    copies = [[p.numpy() for p in strategy.experimental_local_results(v.value)] for v in model.trainable_variables]
+    return {
+        "skipped": float(metrics["skipped"]),
+        "replicas_agree": all((a == b).all() for a, b in copies),
+        "size": float(sum(np.abs(a).sum() for a, _ in copies)),
+        "scale": float(scale.scale.numpy()),
+    }
+
+spoiled = features.copy()
+spoiled[3] = np.nan  # only the second replica's gradient overflows
+print("RESULT " + json.dumps([run(0, features), run(1, spoiled), run(2, features)]))
+"""
+
+
+def test_replicas_skip_together():
+    """A gradient that overflows on one of two replicas moves neither; then both go on alike."""
+    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True, timeout=300)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert lines, done.stderr[-3000:]
+    good, bad, after = json.loads(lines[0][7:])
+    assert [row["skipped"] for row in (good, bad, after)] == [0.0, 1.0, 0.0]
+    assert good["replicas_agree"] and bad["replicas_agree"] and after["replicas_agree"]
+    assert bad["size"] == good["size"] != after["size"]
+    assert bad["scale"] == after["scale"] == loss_scale.START / 2
