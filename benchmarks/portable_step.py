@@ -191,6 +191,8 @@ def write(recipe: Recipe, out: Path, source: material.Material | None = None) ->
     sizes = {name: recipe.hidden for name in ("pool_size", "embedding_size", "hidden_size")}
     config = CaptionerConfig(recipe.vocabulary, streams, dropout=recipe.dropout, **sizes)
     model = CaptionerModel(config, seed=1)
+    if source.weights is not None:  # trained ones sample captions of usual length and reward
+        model.set_weights(source.weights)
     scorer = CiderD.from_references(source.references()) if recipe.objective == "dr" else None
     arguments = arguments_for(model, recipe, source, scorer)
     leaves = [(name, np.asarray(value)) for name, value in named_leaves(arguments)]
