@@ -33,6 +33,12 @@ def make_client(platform: str) -> Any:
 
     if platform == "cpu":
         return xla_client.make_cpu_client()
+    try:
+        from jax.extend import backend  # where jax is installed too, it knows its plugins best
+    except ImportError:
+        pass
+    else:
+        return backend.get_backend("cuda")
     import jax_plugins
 
     found = [f for folder in jax_plugins.__path__ for f in glob.glob(f"{folder}/xla_cuda*/xla_cuda_plugin.so")]
@@ -155,7 +161,7 @@ def main() -> None:
         print(f"  largest difference from TensorFlow {row['difference']:.1e}, of the loss {row['loss_difference']:.1e}")
         for floor in row["floors"]:
             print(
-                f"  floor on {floor['gpu']} ({floor['precision']}, published peaks): {1e3 * floor['least_s']:.3f} ms, "
+                f"  floor on {floor['gpu']} ({floor['precision']}, published peaks): {1e3 * floor['least_s']:.3g} ms, "
                 f"set by {floor['bound']}"
             )
     if args.json:
