@@ -70,6 +70,22 @@ def run(model: CaptionerModel, features: np.ndarray, labels: np.ndarray, **chang
     )
 
 
+def assert_finite_differences(loss, variables, seed: int) -> None:
+    """The gradient of `loss` along one random direction of every variable, against central differences."""
+    with tf.GradientTape() as tape:
+        value = loss()
+    rng = np.random.default_rng(seed)
+    for variable, gradient in zip(variables, tape.gradient(value, variables), strict=True):
+        start, direction = variable.numpy(), rng.normal(size=variable.shape).astype(np.float32)
+        step, sides = 1e-2 / np.linalg.norm(direction), []
+        for sign in (1, -1):
+            variable.assign(start + sign * step * direction)
+            sides.append(float(loss()))
+        variable.assign(start)
+        slope, wanted = (sides[0] - sides[1]) / (2 * step), float(np.sum(direction * gradient.numpy()))
+        assert abs(slope - wanted) < 2e-2 * max(1.0, abs(wanted)), (slope, wanted)
+
+
 def test_teacher_forcing_equals_the_plain_step(model, features):
     labels = make_labels()
     result = run(model, features, labels)
@@ -117,22 +133,7 @@ def test_gradient_against_finite_differences(model, features):
     def loss() -> tf.Tensor:
         return tf.reduce_sum(run(model, features, labels, dropout=0.4, seed=tf.constant([1, 2])).log_probs)
 
-    variables = [v.value for v in model.trainable_variables]
-    with tf.GradientTape() as tape:
-        value = loss()
-    gradients = tape.gradient(value, variables)
-    rng = np.random.default_rng(0)
-    for variable, gradient in zip(variables, gradients, strict=True):
-        start = variable.numpy()
-        direction = rng.normal(size=start.shape).astype(np.float32)
-        step = 1e-2 / np.linalg.norm(direction)
-        sides = []
-        for sign in (1, -1):
-            variable.assign(start + sign * step * direction)
-            sides.append(float(loss()))
-        variable.assign(start)
-        slope, wanted = (sides[0] - sides[1]) / (2 * step), float(np.sum(direction * gradient.numpy()))
-        assert abs(slope - wanted) < 2e-2 * max(1.0, abs(wanted)), (slope, wanted)
+    assert_finite_differences(loss, [v.value for v in model.trainable_variables], seed=0)
 
 
 def test_batch_of_one_equals_batch_of_many(model, features):
@@ -170,7 +171,6 @@ def test_draws_at_the_edges_stay_inside():
     logits = tf.constant([[0.0, 1.0, 2.0]])
     tokens = draw(logits, tf.constant([0, 0]), tf.constant([0.0, 0.99999994]))
     assert tokens.numpy().tolist() == [0, 2]
-
 
 
 def test_sampling_equals_drawing_caption_by_caption(model, features):
@@ -236,24 +236,11 @@ def test_a_mask_a_caption_spreads_shared_rows(model, features):
 
     np.testing.assert_array_equal(of(shared, 0), of(shared, 3))
     assert (of(spread, 0) != of(spread, 3)).all()
-    variables = [v.value for v in model.trainable_variables]
 
-    def loss():
+    def loss() -> tf.Tensor:
         return tf.reduce_sum(run(model, features, labels, **options, mask_per_caption=True).log_probs)
 
-    with tf.GradientTape() as tape:
-        value = loss()
-    gradients = tape.gradient(value, variables)
-    rng = np.random.default_rng(1)
-    for variable, gradient in zip(variables, gradients, strict=True):
-        start, direction = variable.numpy(), rng.normal(size=variable.shape).astype(np.float32)
-        step, sides = 1e-2 / np.linalg.norm(direction), []
-        for sign in (1, -1):
-            variable.assign(start + sign * step * direction)
-            sides.append(float(loss()))
-        variable.assign(start)
-        slope, wanted = (sides[0] - sides[1]) / (2 * step), float(np.sum(direction * gradient.numpy()))
-        assert abs(slope - wanted) < 2e-2 * max(1.0, abs(wanted)), (slope, wanted)
+    assert_finite_differences(loss, [v.value for v in model.trainable_variables], seed=1)
 
 
 def test_dropout_mask_is_a_function_of_its_seed():

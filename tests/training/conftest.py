@@ -18,7 +18,12 @@ STREAMS = (("long_range", 6), ("short_range", 5))
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    """A data set of 16 training and 4 val videos with 4 captions each; its folder."""
+    """The folder of `write_world`."""
+    return write_world(tmp_path_factory.mktemp("world") / "dataset")
+
+
+def write_world(folder):
+    """Writes a data set of 16 training and 4 val videos with 4 captions each; returns its folder."""
     rng = np.random.default_rng(0)
     records, rows = [], {name: [] for name, _ in STREAMS}
     for number, (who, what) in enumerate([*itertools.product(WHO, WHAT), *zip(WHO, WHAT, strict=True)]):
@@ -26,7 +31,6 @@ def world(tmp_path_factory):
         records.append(VideoRecord(id=f"v{number}", split="train" if number < 16 else "val", captions=captions))
         rows["long_range"].append(np.eye(6)[WHO.index(who)] + 0.05 * rng.normal(size=6))
         rows["short_range"].append(np.eye(5)[WHAT.index(what)] + 0.05 * rng.normal(size=5))
-    folder = tmp_path_factory.mktemp("world") / "dataset"
     table = FeatureTable([r.id for r in records], {name: np.array(row, np.float32) for name, row in rows.items()})
     write_dataset(folder, records, name="world", source=["made by the tests"], features=table)
     return folder
