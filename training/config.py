@@ -28,6 +28,7 @@ class PhaseConfig:
     warmup_steps: int = 0  # steps of linear rise from 0 to the learning rate
     clip_norm: float = 0.25  # global norm of the gradient; 0 leaves it alone
     ema_decay: float = 0.0  # weights are averaged with this decay for validation and export; 0: off
+    selection: Literal["auto", "validation", "last"] = "auto"  # which checkpoint is best; auto: see training/loop.py
     selection_window: int = 5  # epochs whose validation scores are averaged when the best one is chosen
     # Scheduled sampling (teacher-forced objectives)
     sampling: Literal["off", "inverse_sigmoid", "rise_fall"] = "off"  # release's schedule, or the paper's up then down

@@ -157,6 +157,19 @@ def test_early_stopping_waits_for_patience(world, tmp_path, monkeypatch):
     assert best["xe"].name == "000009"
 
 
+def test_boosting_is_not_judged_by_few_validation_videos(world, trained, tmp_path, monkeypatch):
+    """Its val score falls from the first epoch on; all epochs are run and the last one is taken, unless asked."""
+    falling = {"scores": iter(())}
+    monkeypatch.setattr(loop.Validator, "__call__", lambda *_: {"val_beam_cider": next(falling["scores"])})
+    start = str(trained[1]["dxe"])
+    for selection, last in (("auto", "000015"), ("validation", "000003")):
+        falling["scores"] = iter([0.5, 0.4, 0.3, 0.2, 0.1])
+        phase = dataclasses.replace(PHASE, epochs=5, patience=2, selection=selection)
+        config = dataclasses.replace(CONFIG, dr=phase)
+        best = curriculum.train(make_plan(world, tmp_path / selection, ("dr",), config, start=start))
+        assert best["dr"].name == last
+
+
 def test_a_diverging_run_stops_with_its_last_good_checkpoint(world, tmp_path, monkeypatch):
     calls = {"n": 0}
     original = loop.steps.build_train_step
