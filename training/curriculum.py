@@ -6,6 +6,7 @@ captioner. XE is there for comparison: boosting starts from DXE when both were t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
@@ -140,7 +141,7 @@ def train(
     best: dict[str, Path] = {}
     for phase in plan.phases:
         phase_config = config.phase(phase)
-        with strategy.scope() if strategy is not None else _nothing():
+        with strategy.scope() if strategy is not None else contextlib.nullcontext():
             model = CaptionerModel(model_config, seed=plan.seed)
             if phase == "dr":
                 source = best.get("dxe") or best.get("xe")
@@ -248,9 +249,3 @@ def _differences(before: Any, after: Any, prefix: str = "") -> list[str]:
         keys = sorted(before.keys() | after.keys())
         return [d for k in keys for d in _differences(before.get(k), after.get(k), f"{prefix}{k}.")]
     return [] if before == after else [prefix.rstrip(".")]
-
-
-def _nothing() -> Any:
-    import contextlib
-
-    return contextlib.nullcontext()
