@@ -1,0 +1,208 @@
+"""What an exported captioner answers to: functions of tensors alone, built from a captioner.
+
+| signature | takes | gives |
+|---|---|---|
+| `serving_default` | `features` float32 (B, D) | `caption` string (B), `score` float32 (B) |
+| `beam` | `features` float32 (B, D) | `captions` string (B, K), `scores` (B, K), `token_ids` int32 (B, K, T), `token_log_probs` |
+| `from_frames` | `frames` uint8 (B, F, H, W, 3) | as `serving_default` |
+
+A video whose features are not finite (or so large that the network overflows) is refused alone: its captions are empty
+and its scores `REFUSED`; the other videos of the batch, which may be other people's, get their captions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from export.detokenizer import Detokenizer
+from glrg_tf.captioner.beam import beam_search
+from glrg_tf.captioner.captioner import VideoCaptioner
+from glrg_tf.errors import ConfigError
+
+Storage = Literal["float32", "float16"]
+REFUSED = -1e30  # a finite "minus infinity": JSON has no other
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class Hypotheses(NamedTuple):
+    """The best captions of B videos, K each, best first."""
+
+    token_ids: tf.Tensor  # int32 (B, K, T), words, then zeros
+    scores: tf.Tensor  # float32 (B, K), as `VideoCaptioner.generate` gives them
+    token_log_probs: tf.Tensor  # float32 (B, K, T), of the words and <end>, zero after it
+
+
+class CaptionModule(tf.Module):
+    """A captioner as a module that holds its weights and nothing of Python.
+
+    Args:
+        captioner: networks, vocabulary and decoding defaults.
+        beam_size: hypotheses kept; None takes the captioner's default.
+        frames_model: uint8 frames (B, F, H, W, 3) -> features float32 (B, D), in the captioner's column order.
+        storage: type the weights are kept in; all arithmetic is float32.
+        static_shapes: compute every hypothesis at every step (see `beam_search`), for runtimes that cannot shrink a
+            loop's state.
+
+    Raises:
+        ConfigError: a beam that this captioner cannot fill.
+    """
+
+    def __init__(
+        self,
+        captioner: VideoCaptioner,
+        beam_size: int | None = None,
+        frames_model: keras.Model | None = None,
+        storage: Storage = "float32",
+        static_shapes: bool = False,
+    ) -> None:
+        super().__init__(name="captioner")
+        self.beam_size = captioner.decoding.beam_size if beam_size is None else beam_size
+        if not 1 <= self.beam_size <= min(50, captioner.config.vocabulary_size):
+            raise ConfigError(f"a beam of {self.beam_size}", where="--beam", remedy="1 to 50, at most one per word")
+        self._captioner, self._frames_model = captioner, frames_model
+        self._static_shapes = static_shapes
+        self._detokenizer = Detokenizer(captioner.vocabulary)
+        own = list(captioner.model.variables_by_name().values())
+        self._stored = _store([*own, *(frames_model.weights if frames_model is not None else ())], storage)
+
+    @property
+    def feature_size(self) -> int:
+        """D."""
+        return self._captioner.config.feature_size
+
+    @property
+    def max_words(self) -> int:
+        """T."""
+        return self._captioner.decoding.max_words
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames can be captioned."""
+        return self._frames_model is not None
+
+    @property
+    def stored(self) -> list[tf.Variable]:
+        """The variables an artefact holds."""
+        return [kept for _, kept in self._stored]
+
+    def decode(self, features: tf.Tensor, num_captions: int) -> Hypotheses:
+        """The `num_captions` best captions of features float32 (B, D)."""
+        with self._weights():
+            video_gates = self._captioner.model.encode(features)
+            weights = self._captioner.model.decoder_weights()
+        # max(NaN, 0) is 0 in some runtimes: look at what came in and at what came out.
+        fine = tf.logical_and(_finite(features), _finite(video_gates))
+        video_gates = tf.where(fine[:, None], video_gates, 0.0)
+        decoded = beam_search(
+            weights,
+            video_gates,
+            self.beam_size,
+            num_captions,
+            self.max_words,
+            # As in `generate`: one path has nobody to be compared with.
+            self._captioner.decoding.length_normalization if self.beam_size > 1 else 0.0,
+            static_shapes=self._static_shapes,
+        )
+        return Hypotheses(
+            tf.where(fine[:, None, None], decoded.token_ids, 0),
+            tf.where(fine[:, None], decoded.scores, REFUSED),
+            tf.where(fine[:, None, None], decoded.token_log_probs, 0.0),
+        )
+
+    def features_of(self, frames: tf.Tensor) -> tf.Tensor:
+        """Features float32 (B, D) of frames uint8 (B, F, H, W, 3)."""
+        with self._weights():
+            return self._frames_model(frames)
+
+    def best(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The best caption of each video: string (B), and its score (B)."""
+        found = self.decode(features, 1)
+        return {"caption": self._detokenizer(found.token_ids)[:, 0], "score": found.scores[:, 0]}
+
+    def hypotheses(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """All K captions of each video: text, scores, ids and log-probabilities."""
+        found = self.decode(features, self.beam_size)
+        return {"captions": self._detokenizer(found.token_ids), **self.named(found)}
+
+    @staticmethod
+    def named(found: Hypotheses) -> dict[str, tf.Tensor]:
+        """The outputs of `beam` without text: what runtimes without strings give."""
+        return {"scores": found.scores, "token_ids": found.token_ids, "token_log_probs": found.token_log_probs}
+
+    def _weights(self) -> keras.StatelessScope:
+        """A scope in which the networks read the stored weights as float32."""
+        return keras.StatelessScope([(variable, tf.cast(kept, tf.float32)) for variable, kept in self._stored])
+
+
+def features_spec(module: CaptionModule) -> tf.TensorSpec:
+    """Features of any number of videos."""
+    return tf.TensorSpec([None, module.feature_size], tf.float32, name="features")
+
+
+def frames_spec() -> tf.TensorSpec:
+    """Frames of any number of videos of any length and size."""
+    return tf.TensorSpec([None, None, None, None, 3], tf.uint8, name="frames")
+
+
+def serving_default(module: CaptionModule) -> tf.types.experimental.ConcreteFunction:
+    """Features -> caption and score."""
+
+    @tf.function(input_signature=[features_spec(module)])
+    def serving_default(features: tf.Tensor) -> dict[str, tf.Tensor]:
+        return module.best(features)
+
+    return serving_default.get_concrete_function()
+
+
+def beam(module: CaptionModule) -> tf.types.experimental.ConcreteFunction:
+    """Features -> K captions with scores, ids and log-probabilities."""
+
+    @tf.function(input_signature=[features_spec(module)])
+    def beam(features: tf.Tensor) -> dict[str, tf.Tensor]:
+        return module.hypotheses(features)
+
+    return beam.get_concrete_function()
+
+
+def from_frames(module: CaptionModule) -> tf.types.experimental.ConcreteFunction | None:
+    """Frames -> caption and score; None for a captioner without encoders."""
+    if not module.has_frames:
+        return None
+
+    @tf.function(input_signature=[frames_spec()])
+    def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        return module.best(module.features_of(frames))
+
+    return from_frames.get_concrete_function()
+
+
+# name -> builder; one that returns None has nothing to offer for this captioner.
+BUILDERS: dict[str, Callable[[CaptionModule], tf.types.experimental.ConcreteFunction | None]] = {
+    "serving_default": serving_default,
+    "beam": beam,
+    "from_frames": from_frames,
+}
+
+
+def build_signatures(module: CaptionModule) -> dict[str, tf.types.experimental.ConcreteFunction]:
+    """Every signature this module can answer to, by name."""
+    built = {name: build(module) for name, build in BUILDERS.items()}
+    return {name: function for name, function in built.items() if function is not None}
+
+
+def _finite(values: tf.Tensor) -> tf.Tensor:
+    """Which rows of (B, n) hold numbers only: bool (B). Comparisons convert everywhere, `is_finite` does not."""
+    return tf.reduce_all(tf.abs(values) <= _LARGEST, axis=1)
+
+
+def _store(variables: Sequence[keras.Variable], storage: Storage) -> list[tuple[keras.Variable, tf.Variable]]:
+    """Each variable with the one that is written to the artefact."""
+    if storage == "float32":
+        return [(variable, variable.value) for variable in variables]
+    return [(v, tf.Variable(tf.cast(v.value, tf.float16), trainable=False, name=v.path)) for v in variables]
