@@ -1,0 +1,1 @@
+"""Encoders: frames in, the three vocabularies out."""
