@@ -8,10 +8,12 @@ rounding (under 1e-3 of 255).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import tensorflow as tf
+
+if TYPE_CHECKING:  # the processes that decode videos resize without TensorFlow
+    import tensorflow as tf
 
 Fit = Literal["stretch", "crop"]
 
@@ -27,6 +29,8 @@ def resize_frames(frames: tf.Tensor, size: tuple[int, int], fit: Fit = "stretch"
     Returns:
         float32 (..., h, w, 3), in the range of the input.
     """
+    import tensorflow as tf
+
     frames = tf.convert_to_tensor(frames)
     shape, (height, width) = tf.shape(frames), size
     rows, columns = shape[-3], shape[-2]
@@ -67,6 +71,8 @@ def _spans(lib: Any, rows: Any, columns: Any, size: tuple[int, int], fit: Fit) -
 
 def _weights_graph(source: tf.Tensor, target: int, span: tf.Tensor) -> tf.Tensor:
     """float32 (target, source): row i holds the weights of the source pixels in output pixel i."""
+    import tensorflow as tf
+
     scale = span / float(target)
     start = (tf.cast(source, tf.float32) - span) * 0.5
     centres = (tf.range(target, dtype=tf.float32) + 0.5) * scale + start - 0.5
