@@ -1,0 +1,40 @@
+"""Pictures inside a page: frames as small JPEG data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from glrg_cli.html.markup import Html, tag
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def jpeg_uri(image: np.ndarray, side: int = 240, quality: int = 72) -> str:
+    """A picture as a `data:` URI.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        side: pixels of the longer side; smaller pictures stay as they are.
+        quality: of the JPEG, 1..95.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def film(images: Sequence[np.ndarray], description: str) -> Html:
+    """Frames side by side, in order of time; `description` is for those who do not see them."""
+    names = [f"{description}, frame {number} of {len(images)}" for number in range(1, len(images) + 1)]
+    return tag(
+        "div",
+        [tag("img", src=jpeg_uri(image), alt=name) for image, name in zip(images, names, strict=True)],
+        class_="film",
+    )
