@@ -3,7 +3,7 @@
 | signature | takes | gives |
 |---|---|---|
 | `serving_default` | `features` float32 (B, D) | `caption` string (B), `score` float32 (B) |
-| `beam` | `features` float32 (B, D) | `captions` string (B, K), `scores` (B, K), `token_ids` int32 (B, K, T), `token_log_probs` |
+| `beam` | the same | `captions` string (B, K), `scores` (B, K), `token_ids` int32 (B, K, T), `token_log_probs` |
 | `from_frames` | `frames` uint8 (B, F, H, W, 3) | as `serving_default` |
 
 A video whose features are not finite (or so large that the network overflows) is refused alone: its captions are empty
@@ -46,8 +46,8 @@ class CaptionModule(tf.Module):
         beam_size: hypotheses kept; None takes the captioner's default.
         frames_model: uint8 frames (B, F, H, W, 3) -> features float32 (B, D), in the captioner's column order.
         storage: type the weights are kept in; all arithmetic is float32.
-        static_shapes: compute every hypothesis at every step (see `beam_search`), for runtimes that cannot shrink a
-            loop's state.
+        word_table: whether large batches project each vocabulary word once; without it the graph has no branch that
+            depends on the batch, which converters and their runtimes like.
 
     Raises:
         ConfigError: a beam that this captioner cannot fill.
@@ -59,14 +59,14 @@ class CaptionModule(tf.Module):
         beam_size: int | None = None,
         frames_model: keras.Model | None = None,
         storage: Storage = "float32",
-        static_shapes: bool = False,
+        word_table: bool = True,
     ) -> None:
         super().__init__(name="captioner")
         self.beam_size = captioner.decoding.beam_size if beam_size is None else beam_size
         if not 1 <= self.beam_size <= min(50, captioner.config.vocabulary_size):
             raise ConfigError(f"a beam of {self.beam_size}", where="--beam", remedy="1 to 50, at most one per word")
         self._captioner, self._frames_model = captioner, frames_model
-        self._static_shapes = static_shapes
+        self._word_table = word_table
         self._detokenizer = Detokenizer(captioner.vocabulary)
         own = list(captioner.model.variables_by_name().values())
         self._stored = _store([*own, *(frames_model.weights if frames_model is not None else ())], storage)
@@ -107,7 +107,7 @@ class CaptionModule(tf.Module):
             self.max_words,
             # As in `generate`: one path has nobody to be compared with.
             self._captioner.decoding.length_normalization if self.beam_size > 1 else 0.0,
-            static_shapes=self._static_shapes,
+            None if self._word_table else tf.zeros([0, weights.word_kernel.shape[1]]),
         )
         return Hypotheses(
             tf.where(fine[:, None, None], decoded.token_ids, 0),

@@ -63,13 +63,13 @@ def step(
 
 def _word_gates(weights: DecoderWeights, table: tf.Tensor, token_ids: tf.Tensor) -> tf.Tensor:
     """The words' part of the gates float32 (R, 4H), from the table unless it is empty."""
-    if table.shape[0]:
-        return tf.gather(table, token_ids)
 
     def project() -> tf.Tensor:
         distinct, place = tf.unique(token_ids)
         return tf.gather(tf.matmul(tf.gather(weights.embedding, distinct), weights.word_kernel), place)
 
+    if table.shape[0] is not None:
+        return tf.gather(table, token_ids) if table.shape[0] else project()
     return tf.cond(tf.shape(table)[0] > 0, lambda: tf.gather(table, token_ids), project)
 
 
