@@ -1,0 +1,295 @@
+"""Opens one local video file with care: what it must be, what may be parsed, and how long it may take.
+
+FFmpeg can follow playlists, network addresses and lists of other files. None of that is wanted here, so it is given
+bytes instead of a name: a file object that knows its deadline, a list of plain containers, and no way to open more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import stat
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+from av.stream import Discard, Disposition
+
+from glrg_tf.errors import VideoError
+from glrg_tf.video.magic import describe_bytes, lacks_moov
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+BUFFER_BYTES = 1 << 18
+# Single-file containers of moving pictures, by FFmpeg's names: no playlists, pictures, devices, text or game formats.
+CONTAINERS = ",".join(
+    (
+        "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,kux,asf,asf_o,mpeg,mpegts,mpegvideo,ogg,rm,mxf,wtv,nut",
+        "dv,gxf,nsv,evc,gif,apng,jpegxl_anim,ivf,obu,av1,h261,h263,h264,hevc,vvc,avs2,avs3,cavsvideo,dirac,dnxhd",
+        "m4v,mjpeg,mjpeg_2000,vc1,vc1test,yuv4mpegpipe",
+    )
+)
+REENCODE = "play it to check, then re-encode it: ffmpeg -i FILE -c:v libx264 -pix_fmt yuv420p NEW.mp4"
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How much one video may cost; past a limit the file is refused with a VideoError."""
+
+    max_frames: int = 200_000  # frames in the video
+    max_pixels: int = 8192 * 8192  # pixels of one frame
+    max_duration: float = 6 * 3600.0  # seconds of video
+    max_seconds: float = 600.0  # wall seconds one call may take
+    max_bytes: int = 2 << 30  # memory of the frames returned by one call
+
+
+class GuardedFile(io.RawIOBase):
+    """Bytes of a regular file until a deadline. It never raises: FFmpeg sees the end of the file instead.
+
+    (An exception inside a read callback is kept by PyAV and turns up in a later, unrelated call.)
+    """
+
+    def __init__(self, descriptor: int, size: int, deadline: float) -> None:
+        super().__init__()
+        self.size = size
+        self.expired = False  # the deadline passed
+        self.failure: OSError | None = None  # the disk failed
+        self._deadline = deadline
+        self._raw = io.FileIO(descriptor, "rb", closefd=True)
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; none at the end, past the deadline and after a failure of the disk."""
+        if self.check_expired() or self.failure is not None:
+            return b""
+        try:
+            return self._raw.read(size) or b""
+        except OSError as error:
+            self.failure = error
+            return b""
+
+    def check_expired(self) -> bool:
+        """Whether the deadline has passed (it stays so)."""
+        self.expired = self.expired or time.monotonic() > self._deadline
+        return self.expired
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """The new position, or -1 where there is none."""
+        try:
+            return self._raw.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+    def tell(self) -> int:
+        """The position."""
+        return self._raw.tell()
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._raw.close()
+        super().close()
+
+
+class Source:
+    """An open video file: its container, the one stream that is read, and what went wrong so far."""
+
+    def __init__(self, path: str, limits: Limits, file: GuardedFile, container: InputContainer) -> None:
+        self.path = path
+        self.limits = limits
+        self.file = file
+        self.container = container
+        self.stream: VideoStream = choose_stream(container, path)
+        self.damaged_packets = 0  # packets the decoder refused
+        self.broken_at_end = False  # the container ended in an error
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec, such as "h264"."""
+        return self.stream.codec_context.codec.canonical_name
+
+    @property
+    def nominal_rate(self) -> Fraction:
+        """Frames a second as the container says it; 25 where it says nothing believable."""
+        for rate in (self.stream.average_rate, self.stream.guessed_rate, self.stream.base_rate):
+            if rate is not None and 0 < rate <= 1000:
+                return Fraction(rate)
+        return Fraction(25)
+
+    def packets(self) -> Iterator[Packet]:
+        """Packets of the stream in file order; the last one is empty and flushes the decoder.
+
+        Raises:
+            VideoError: the deadline passed or the disk failed.
+        """
+        for other in self.container.streams:
+            if other.index != self.stream.index:
+                other.discard = Discard.all
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                self.broken_at_end = True
+                return
+            self.check()
+            if packet is None:
+                return
+            yield packet
+
+    def check(self) -> None:
+        """Raises a VideoError when the deadline has passed or the disk has failed."""
+        if self.file.failure is not None:
+            raise VideoError(f"the file cannot be read ({self.file.failure.strerror})", where=self.path)
+        if self.file.check_expired():
+            raise VideoError(
+                f"reading takes longer than {self.limits.max_seconds:g} s",
+                where=self.path,
+                remedy="cut or shrink the video, or raise the limit",
+            )
+
+
+@contextlib.contextmanager
+def open_source(path: str | os.PathLike[str], limits: Limits, deadline: float) -> Iterator[Source]:
+    """Opens a video for one pass.
+
+    Args:
+        path: a local, regular file.
+        limits: what it may cost.
+        deadline: `time.monotonic()` after which reading stops.
+
+    Raises:
+        VideoError: not a readable regular file, not a video, no video stream, or past a limit.
+    """
+    name = os.fspath(path)
+    name = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open_regular(name, deadline))
+        container = stack.enter_context(_open_container(name, file, limits))
+        source = Source(name, limits, file, container)
+        source.check()
+        width, height = source.stream.codec_context.width, source.stream.codec_context.height
+        if width * height > limits.max_pixels:
+            raise too_many_pixels(name, width, height, limits)
+        source.stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+        yield source
+
+
+def too_many_pixels(path: str, width: int, height: int, limits: Limits) -> VideoError:
+    """The refusal of pictures past the limit."""
+    return VideoError(
+        f"its frames are {width}x{height}, more than {limits.max_pixels:,} pixels",
+        where=path,
+        remedy="shrink the video, or raise the limit",
+    )
+
+
+def open_regular(name: str, deadline: float) -> GuardedFile:
+    """Opens a local regular file that is not empty; never waits (a fifo would) and never touches a device.
+
+    Raises:
+        VideoError: it is something else, or cannot be read.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        _check_kind(os.stat(name), name)
+        descriptor = os.open(name, flags)
+    except FileNotFoundError:
+        remedy = "download it first: only local files are read" if "://" in name else "check the path"
+        raise VideoError("no such video file", where=name, remedy=remedy) from None
+    except PermissionError:
+        raise VideoError("the file may not be read", where=name, remedy=f"chmod u+r {name}") from None
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise VideoError(f"the file cannot be opened ({cause})", where=repr(name), remedy="check the path") from None
+    try:
+        status = os.fstat(descriptor)
+        _check_kind(status, name)
+    except VideoError:
+        os.close(descriptor)
+        raise
+    return GuardedFile(descriptor, status.st_size, deadline)
+
+
+def _check_kind(status: os.stat_result, name: str) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise VideoError("a folder, not a video file", where=name, remedy="name the files inside it")
+    if not stat.S_ISREG(status.st_mode):
+        raise VideoError("not a regular file (a pipe, socket or device)", where=name, remedy="save it to a file first")
+    if status.st_size == 0:
+        raise VideoError("the file is empty (0 bytes)", where=name, remedy="copy or download it again")
+
+
+def _open_container(name: str, file: GuardedFile, limits: Limits) -> InputContainer:
+    try:
+        return av.open(
+            file,
+            options={"max_pixels": str(limits.max_pixels)},
+            container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": ""},
+            io_open=lambda url, flags, options: io.BytesIO(),  # whatever else a file names is empty
+            buffer_size=BUFFER_BYTES,
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, MemoryError, OverflowError, ValueError, UnicodeError) as error:
+        raise _refusal(name, file, error) from error
+
+
+def _refusal(name: str, file: GuardedFile, error: Exception) -> VideoError:
+    """Why a container could not be opened, as far as its own bytes tell."""
+    if file.failure is not None:
+        return VideoError(f"the file cannot be read ({file.failure.strerror})", where=name)
+    if file.expired:
+        return VideoError("opening the file takes too long", where=name, remedy="it is damaged; copy it again")
+    file.seek(0)
+    kind = describe_bytes(file.read(4096))
+    if kind is not None:
+        return VideoError(f"not a video: it looks like {kind}", where=name, remedy="give a video file")
+    if lacks_moov(file):
+        return VideoError(
+            "the video has no index (no moov atom): its recording or download was cut short",
+            where=name,
+            remedy="copy or download it again; a recorder's repair tool may rebuild the index",
+        )
+    if isinstance(error, MemoryError):
+        return VideoError("opening the file takes too much memory", where=name, remedy="it is damaged; copy it again")
+    return VideoError("not a video file, or too damaged to open", where=name, remedy=REENCODE)
+
+
+def choose_stream(container: InputContainer, path: str) -> VideoStream:
+    """The first video stream marked as default that moves and has a decoder; failing that, the first one.
+
+    Players show the first enabled track. (FFmpeg's own tools take the largest; of several qualities of one picture
+    that is only more to decode.) Cover pictures never count.
+
+    Raises:
+        VideoError: no stream of moving pictures, or none that can be decoded.
+    """
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+    ]
+    if not streams:
+        held = f"{len(container.streams.audio)} audio stream(s)" if container.streams.audio else "no video stream"
+        what = f"no video in it, only {held}" if container.streams.audio else "no video stream in it"
+        raise VideoError(what, where=path, remedy="give a file with pictures")
+    decodable = [stream for stream in streams if stream.codec_context is not None]
+    if not decodable:
+        raise VideoError("its video codec cannot be decoded here", where=path, remedy=REENCODE)
+    return min(
+        decodable,
+        key=lambda stream: (stream.frames == 1, not stream.disposition & Disposition.default, stream.index),
+    )
