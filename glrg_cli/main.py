@@ -29,6 +29,7 @@ EXIT_INTERRUPTED = 130
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
         "data": ("glrg_cli.data", "import, verify and download caption datasets"),
+        "world": ("glrg_cli.world", "render the sample world: clips, captions and the truth about them"),
     },
     "Train": {
         "train": ("glrg_cli.train", "train a captioner: XE or DXE seeding, then DR boosting"),
@@ -37,6 +38,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "caption": ("glrg_cli.caption", "write captions for feature files"),
         "evaluate": ("glrg_cli.evaluate", "score a captioner on a dataset (BLEU, METEOR, ROUGE-L, CIDEr)"),
         "score": ("glrg_cli.score", "score any system's captions"),
+        "serve": ("glrg_cli.serve", "caption over HTTP: TF Serving's REST interface, and a page"),
     },
     "Bring in and look around": {
         "convert": ("glrg_cli.convert", "turn an original PyTorch checkpoint into a captioner"),
