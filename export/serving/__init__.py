@@ -1,0 +1,1 @@
+"""Serving: `glrg serve`, and the files TF Serving wants beside a SavedModel."""
