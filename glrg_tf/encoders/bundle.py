@@ -151,10 +151,10 @@ class EncoderBundle:
         entries = to_dict(self.config)
         for entry, stream in zip(entries["streams"], self.streams.values(), strict=True):
             if stream.source is not None:
-                entry["file"] = stream.spec.name + stream.source.suffix.lower()
+                entry["file"] = stream.file_name
                 atomic.write_bytes(folder / entry["file"], stream.source.read_bytes())
             else:
-                model_weights.write(folder / f"{stream.spec.name}.weights.h5", stream.model)
+                model_weights.write(folder / stream.file_name, stream.model)
         description = {"format": FORMAT, "version": VERSION, **self.extra, **entries}
         atomic.write_json(folder / DESCRIPTION, description)
         atomic.write_manifest(folder)
@@ -218,7 +218,7 @@ def _load_stream(folder: Path, spec: presets.StreamSpec) -> StreamEncoder:
         file = folder / Path(spec.file).name  # never a path out of the folder
         return load_classifier(spec, file)
     stream = StreamEncoder.build(spec)
-    model_weights.read(folder / f"{spec.name}.weights.h5", stream.model)
+    model_weights.read(folder / stream.file_name, stream.model)
     return stream
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from glrg_tf.encoders.presets import StreamSpec
 
 # torchvision's channel means and deviations of 0..1 pixels (ImageNet classifiers; Kinetics-400 video models).
-_CHANNELS = {
+CHANNELS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "kinetics": ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)),
 }
@@ -26,7 +26,7 @@ def normalise(x: keras.KerasTensor, how: str) -> keras.KerasTensor:
         return x
     if how == "unit":
         return keras.layers.Rescaling(1 / 127.5, -1.0, name="normalise")(x)
-    mean, deviation = _CHANNELS[how]
+    mean, deviation = CHANNELS[how]
     scale = [1 / (255.0 * d) for d in deviation]
     offset = [-m / d for m, d in zip(mean, deviation, strict=True)]
     return keras.layers.Rescaling(scale, offset, name="normalise")(x)

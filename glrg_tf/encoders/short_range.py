@@ -22,7 +22,7 @@ def build_short_range(spec: StreamSpec) -> keras.Model:
     if spec.preset == "paper" or spec.backbone:
         from glrg_tf.encoders.pretrained import clip_features, frame_map
 
-        moving = clip_features(x, spec)
+        moving = clip_features(x)
         still = keras.ops.mean(frame_map(layers.fold_frames(x), spec), axis=(1, 2))
     else:
         moving, still = _nano_motion(x), _nano_frames(layers.fold_frames(x))

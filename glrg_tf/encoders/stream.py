@@ -50,6 +50,11 @@ class StreamEncoder:
         return cls(spec, model)
 
     @property
+    def file_name(self) -> str:
+        """What the stream is kept in, in an encoder folder."""
+        return self.spec.name + (self.source.suffix.lower() if self.source else ".weights.h5")
+
+    @property
     def exportable(self) -> bool:
         """Whether the stream runs inside a TensorFlow graph."""
         return isinstance(self.model, keras.Model)

@@ -1,0 +1,90 @@
+"""The large backbones inside the encoders, and their published weights put in place.
+
+    2D, on each frame     ResNet-18 (long and short range), ResNeXt-101 32x8d (keyframe), or any classifier of
+                          keras.applications by name
+    3D, on a short clip   3D-ResNet-18
+
+The layers of a 2D backbone are named `frame_...`, those of the 3D one `clip_...`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import keras
+import numpy as np
+
+from glrg_tf.encoders.backbones.architectures import ARCHITECTURES
+from glrg_tf.encoders.backbones.resnet import resnet_maps
+from glrg_tf.encoders.presets import StreamSpec
+from glrg_tf.errors import CheckpointError
+
+FRAME_BACKBONES = {"long_range": "resnet18", "short_range": "resnet18", "keyframe": "resnext101_32x8d"}
+CLIP_BACKBONE = "r3d_18"
+_FRAME, _CLIP = "frame_", "clip_"
+
+
+def frame_backbone(spec: StreamSpec) -> str:
+    """Name of the 2D network of a stream."""
+    return spec.backbone or FRAME_BACKBONES[spec.kind]
+
+
+def frame_map(x: keras.KerasTensor, spec: StreamSpec) -> keras.KerasTensor:
+    """The last map of the 2D network: normalised frames (N, h, w, 3) -> (N, h', w', C)."""
+    name = frame_backbone(spec)
+    if name in ARCHITECTURES:
+        return resnet_maps(x, ARCHITECTURES[name].config, prefix=_FRAME)["layer4"]
+    from glrg_tf.encoders.backbones.applications import application_map
+
+    return application_map(x, name, prefix=_FRAME)
+
+
+def clip_features(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The 3D network with its pooling: normalised clips (N, k, h, w, 3) -> (N, 512)."""
+    last = resnet_maps(x, ARCHITECTURES[CLIP_BACKBONE].config, prefix=_CLIP)["layer4"]
+    return keras.ops.mean(last, axis=(1, 2, 3))
+
+
+def put_weights(model: keras.Model, spec: StreamSpec, file: str | os.PathLike[str]) -> str:
+    """Puts converted torchvision weights (`glrg convert torchvision`) where they belong in an encoder.
+
+    The last layer is taken too where it fits: a keyframe encoder of 1000 classes then *is* the published classifier,
+    and a short-range encoder of 400 actions begins as the published 3D-ResNet-18 (the weights of the 2D half of its
+    last layer are zero until it is trained).
+
+    Args:
+        model: an encoder of the paper preset.
+        spec: its settings.
+        file: weights of the 2D or the 3D network; call twice for both.
+
+    Returns:
+        What was put where, for people.
+
+    Raises:
+        CheckpointError: the file is damaged, or the encoder has no such network.
+    """
+    from glrg_tf.encoders.backbones.load import assign_weights
+    from glrg_tf.encoders.backbones.weights_file import read_weights
+
+    origin, weights = read_weights(file)
+    layers = {layer.name for layer in model.layers}
+    prefix = _CLIP if origin.arch == CLIP_BACKBONE else _FRAME
+    mine = CLIP_BACKBONE if prefix == _CLIP else frame_backbone(spec)
+    if origin.arch != mine or f"{prefix}stem_conv" not in layers:
+        networks = [frame_backbone(spec), *([CLIP_BACKBONE] if f"{_CLIP}stem_conv" in layers else [])]
+        raise CheckpointError(
+            f"weights of {origin.arch} for a '{spec.kind}' encoder",
+            where=file,
+            remedy="it is made of " + " and ".join(networks),
+        )
+    assign_weights(model, weights, prefix=prefix)
+    kernel, bias = weights["fc/kernel"], weights["fc/bias"]
+    head = model.get_layer("head")
+    whole = spec.kind == "keyframe" or prefix == _CLIP
+    if not whole or kernel.shape[1] != spec.width:
+        return f"{origin.arch} ({origin.source}); the last layer is new"
+    full = np.zeros(head.kernel.shape, np.float32)
+    full[len(full) - len(kernel) :] = kernel  # in a short-range encoder the 3D features come last
+    head.kernel.assign(full)
+    head.bias.assign(bias)
+    return f"{origin.arch} ({origin.source}) with its last layer"
