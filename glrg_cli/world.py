@@ -18,6 +18,7 @@ EXAMPLES = """\
 examples:
   glrg world --out data/world
   glrg world --out data/world --clips 1000 --seed 7
+  glrg world --out data/stories --stories 20 --minutes 6 --segment-seconds 60
   glrg data import table data/world/captions.jsonl --out data/world/dataset"""
 
 
@@ -25,20 +26,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `glrg world`."""
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to make; must not exist")
     parser.add_argument("--clips", type=integer(10), metavar="N", default=400, help="how many clips (default: 400)")
+    stories = parser.add_argument_group("long stories, with captions, segment descriptions and summaries")
+    stories.add_argument("--stories", type=integer(1), metavar="N", help="render stories instead of clips")
+    stories.add_argument("--minutes", type=float, metavar="M", default=12.0, help="of each (default: 12)")
+    stories.add_argument(
+        "--segment-seconds", type=integer(12), metavar="S", default=180, help="of a segment (default: 180)"
+    )
+    stories.add_argument("--frame-rate", type=integer(1), metavar="F", default=12, help="a second (default: 12)")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Renders the world."""
-    from glrg_tf.data.world.make import make_world
-
     out = Path(args.out)
     if out.exists():
         raise ConfigError("the folder exists", where=out, remedy="remove it, or choose another --out")
     seed = 1 if args.seed is None else args.seed
     started = time.monotonic()
-    with console.progress(args.clips, "rendering", "clips") as progress:
-        make_world(out, args.clips, seed, progress.update)
-    console.info(f"{args.clips} clips of the world of seed {seed} in {time.monotonic() - started:.0f} s: {out}")
-    console.info(f"next: glrg data import table {out / 'captions.jsonl'} --out {out / 'dataset'}")
-    console.result({"folder": out, "clips": args.clips, "seed": seed})
+    count, noun = (args.stories, "stories") if args.stories else (args.clips, "clips")
+    if args.stories:
+        from glrg_tf.data.world.story_video import make_stories
+
+        seconds = 60.0 * args.minutes
+        with console.progress(round(count * seconds), "rendering", "seconds of video") as progress:
+            make_stories(out, count, seconds, args.segment_seconds, seed, args.frame_rate, progress.update)
+    else:
+        from glrg_tf.data.world.make import make_world
+
+        with console.progress(count, "rendering", "clips") as progress:
+            make_world(out, count, seed, progress.update)
+    console.info(f"{count} {noun} of the world of seed {seed} in {time.monotonic() - started:.0f} s: {out}")
+    if not args.stories:
+        console.info(f"next: glrg data import table {out / 'captions.jsonl'} --out {out / 'dataset'}")
+    console.result({"folder": out, noun: count, "seed": seed})
     return 0

@@ -25,12 +25,19 @@ def render(script: Script) -> Iterator[tuple[NDArray[np.uint8], list[Box | None]
         uint8 (HEIGHT, WIDTH, 3), and a box x0, y0, x1, y1 in pixels for the actor and, where there is one, for the
         companion; None where it cannot be seen.
     """
-    stage = _Stage(script)
+    stage = Stage(script)
     for frame in range(script.frames):
-        yield stage.draw(frame)
+        canvas, boxes = stage.paint(frame)
+        yield np.clip(canvas + 0.5, 0, 255).astype(np.uint8), boxes
 
 
-class _Stage:
+class Stage:
+    """Everything that stays the same while a script is drawn: backgrounds and textures.
+
+    Args:
+        script: what happens.
+    """
+
     def __init__(self, script: Script) -> None:
         rng = np.random.default_rng(script.looks)
         self._script = script
@@ -41,7 +48,8 @@ class _Stage:
         kinds = (script.earlier, script.later) if script.story == "weather" else ()
         self._weathers = [Weather(kind, HEIGHT, WIDTH, rng) for kind in kinds if kind]
 
-    def draw(self, frame: int) -> tuple[NDArray[np.uint8], list[Box | None]]:
+    def paint(self, frame: int) -> tuple[NDArray[np.float32], list[Box | None]]:
+        """One frame as float32 (HEIGHT, WIDTH, 3), about 0..255, and the boxes as `render` yields them."""
         script = self._script
         cut = frame >= script.change
         canvas = (self._after if cut else self._before).copy()
@@ -53,7 +61,7 @@ class _Stage:
         for index in sorted(range(len(figures)), key=lambda i: placed[i].depth):
             boxes[index] = _figure(canvas, figures[index], placed[index])
         self._lay_over(canvas, frame)
-        return np.clip(canvas + 0.5, 0, 255).astype(np.uint8), boxes
+        return canvas, boxes
 
     def _shadows(self, canvas: np.ndarray, scene: str, placed: list[Pose]) -> None:
         if scene in ("space", "sea"):
