@@ -1,0 +1,161 @@
+"""What embedding writes: the published folder layout, or the stream `semantic` of a `features.h5`.
+
+OUT/embeddings/NAME.npy           e, float32 (T, d)
+OUT/words/NAME.npy                visual words, int32 (T,)
+OUT/concatenated/NAME_rgb.npy     [rgb ; e], with flow [rgb ; e/2]
+OUT/concatenated/NAME_flow.npy    with flow [flow ; e/2]
+OUT/embedding.json                which codebook and vectors made it, shapes and conventions
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from glrg_tf.data.feature_layout import Attributes, write_features
+from glrg_tf.data.feature_streams import add_stream
+from glrg_tf.errors import ConfigError, FeatureError
+from glrg_tf.io import atomic
+from glrg_tf.semantic.codebook import Progress, assign
+from glrg_tf.semantic.embedding import STREAM, VisualGlove, concatenate
+from glrg_tf.semantic.stacks import Stacks
+
+Concatenation = Literal["none", "rgb", "both"]
+
+
+def write_folder(
+    glove: VisualGlove,
+    stacks: Stacks,
+    out: str | os.PathLike[str],
+    *,
+    concatenation: Concatenation = "none",
+    workers: int | None = None,
+    progress: Progress = lambda clips: None,
+) -> dict[str, Any]:
+    """Writes the folder layout, whole or not at all, and returns the content of `embedding.json`.
+
+    Args:
+        glove: trained vectors.
+        stacks: clips of the width and source it was trained on.
+        out: must not exist.
+        concatenation: "rgb" writes [rgb ; e] too, "both" [rgb ; e/2] and [flow ; e/2].
+        workers: threads that look up words.
+        progress: told how many more clips are done.
+
+    Raises:
+        FeatureError: another width or source than in training, flow stacks missing.
+        ConfigError: the folder exists.
+    """
+    words = _words(glove, stacks, workers, progress)
+    with atomic.new_folder(out) as scratch:
+        for number, name in enumerate(stacks.ids):
+            first, last = stacks.span(number)
+            own = words[first:last]
+            _save(scratch / "words", name, "", own)
+            _save(scratch / "embeddings", name, "", glove.vectors[own])
+            if concatenation == "none":
+                continue
+            flow = stacks.flow(number) if concatenation == "both" else None
+            if concatenation == "both" and flow is None:
+                remedy = "extract the flow stream, or leave it out of the concatenation"
+                raise FeatureError(f"video '{name}' has no flow stack", where=stacks.source["path"], remedy=remedy)
+            rgb, both = concatenate(glove.vectors[own], stacks.rows(first, last), flow)
+            _save(scratch / "concatenated", name, "_rgb", rgb)
+            if both is not None:
+                _save(scratch / "concatenated", name, "_flow", both)
+        description = {
+            "format": "glrg-glove-embedding",
+            "version": 1,
+            **stream_attributes(glove),
+            "videos": stacks.videos,
+            "clips": len(stacks),
+            "concatenation": concatenation,
+            "factor": 0.5 if concatenation == "both" else 1.0,
+            "source": dict(stacks.source),
+        }
+        atomic.write_json(scratch / "embedding.json", description)
+    return description
+
+
+def write_stream(
+    glove: VisualGlove,
+    stacks: Stacks,
+    out: str | os.PathLike[str],
+    *,
+    pooled: bool = False,
+    workers: int | None = None,
+    progress: Progress = lambda clips: None,
+) -> dict[str, Any]:
+    """Writes a `features.h5` with the stream `semantic`, whole or not at all; returns videos, clips and width.
+
+    A `features.h5` as source keeps its other streams. Stacks of a folder become streams of their own (`rgb`, and `flow`
+    where every video has it).
+
+    Args:
+        glove: trained vectors.
+        stacks: clips of the width and source it was trained on.
+        out: the file; must not exist.
+        pooled: one mean vector a video instead of one a clip.
+        workers: threads that look up words.
+        progress: told how many more clips are done.
+
+    Raises:
+        FeatureError: another width or source than in training.
+        ConfigError: the file exists.
+    """
+    if Path(out).exists():
+        raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
+    words = _words(glove, stacks, workers, progress)
+
+    def embeddings() -> Iterator[np.ndarray]:
+        for number in range(stacks.videos):
+            own = glove.vectors[words[slice(*stacks.span(number))]]
+            yield own.mean(axis=0, keepdims=True, dtype=np.float64) if pooled else own
+
+    attributes = stream_attributes(glove)
+    if stacks.source["kind"] == "features":
+        counts = None if pooled else np.diff(stacks.offsets)
+        source = stacks.source["path"]
+        add_stream(source, out, STREAM, embeddings(), width=glove.dimensions, counts=counts, attributes=attributes)
+    else:
+        rows = [stacks.rows(*stacks.span(number)) for number in range(stacks.videos)]
+        values: dict[str, Any] = {str(stacks.source["streams"][0]): rows, STREAM: list(embeddings())}
+        flow = [stacks.flow(number) for number in range(stacks.videos)]
+        if all(part is not None for part in flow):
+            values["flow"] = flow
+        if pooled:
+            values[STREAM] = np.concatenate(values[STREAM])
+        write_features(out, stacks.ids, values, {"producer": "glrg glove embed"}, {STREAM: attributes})
+    return {"videos": stacks.videos, "clips": len(stacks), "width": glove.dimensions, "pooled": pooled}
+
+
+def stream_attributes(glove: VisualGlove) -> Attributes:
+    """Returns what the stream `semantic` says of its making."""
+    return {
+        "producer": "Visual GloVe",
+        "codebook": glove.codebook.fingerprint,
+        "words": glove.codebook.words,
+        "window": glove.config.window,
+        "dimensions": glove.dimensions,
+        "weight": "1/distance" if glove.config.compat == "off" else "reference",
+        "source": " + ".join(map(str, glove.source["streams"])),
+    }
+
+
+def _words(glove: VisualGlove, stacks: Stacks, workers: int | None, progress: Callable[[int], None]) -> np.ndarray:
+    glove.check_width(stacks.width, stacks.source["path"])
+    glove.check_source(stacks.source)
+    return assign(glove.codebook, stacks, workers=workers, progress=progress)[0]
+
+
+def _save(folder: Path, name: str, ending: str, array: np.ndarray) -> None:
+    path = folder / f"{name}{ending}.npy"
+    if path.parent != folder or name in ("", ".", ".."):
+        raise FeatureError(f"'{name}' cannot be a file name", where=folder, remedy="write a features.h5: --out NAME.h5")
+    folder.mkdir(exist_ok=True)
+    with open(path, "wb") as stream:
+        np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
