@@ -21,7 +21,7 @@ class Detokenizer:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._words = vocabulary.words
-        self._joined = _joined_without_blank(vocabulary)
+        self._joined = joined_without_blank(vocabulary)
 
     def __call__(self, token_ids: tf.Tensor) -> tf.Tensor:
         """Text of ids int32 (..., T), words up to the first `<end>`: string (...)."""
@@ -47,7 +47,7 @@ def _of_previous(values: tf.Tensor, shown: tf.Tensor) -> tf.Tensor:
     return tf.logical_and(found, previous >= 0)
 
 
-def _joined_without_blank(vocabulary: Vocabulary) -> list[bool]:
+def joined_without_blank(vocabulary: Vocabulary) -> list[bool]:
     """Which words stand without a blank beside another such word (scripts that write none)."""
     tokenizer = get_tokenizer(vocabulary.tokenizer)
     joined = [tokenizer.detokenize([word, word]) == word + word for word in vocabulary.words]

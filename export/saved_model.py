@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from export.core_ops import check_operations
 from export.signatures import CaptionModule, Storage, build_signatures
 from glrg_tf.captioner.captioner import VideoCaptioner
+from glrg_tf.encoders.bundle import FramesModel
 
 
 def write_saved_model(
     captioner: VideoCaptioner,
     folder: str | os.PathLike[str],
     beam: int | None = None,
-    frames_model: keras.Model | None = None,
+    frames_model: FramesModel | None = None,
     storage: Storage = "float32",
     version: int = 1,
 ) -> Path:

@@ -6,8 +6,8 @@
 | `beam` | the same | `captions` string (B, K), `scores` (B, K), `token_ids` int32 (B, K, T), `token_log_probs` |
 | `from_frames` | `frames` uint8 (B, F, H, W, 3) | as `serving_default` |
 
-A video whose features are not finite (or so large that the network overflows) is refused alone: its captions are empty
-and its scores `REFUSED`; the other videos of the batch, which may be other people's, get their captions.
+A video with a feature that is no number, or beyond `LARGEST`, is refused alone: its captions are empty and its scores
+`REFUSED`; the other videos of the batch, which may be other people's, get their captions.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from export.detokenizer import Detokenizer
 from glrg_tf.captioner.beam import beam_search
 from glrg_tf.captioner.captioner import VideoCaptioner
+from glrg_tf.captioner.video_input import check_encoder
+from glrg_tf.encoders.bundle import EncoderBundle, FramesModel
 from glrg_tf.errors import ConfigError
 
 Storage = Literal["float32", "float16"]
 REFUSED = -1e30  # a finite "minus infinity": JSON has no other
-
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = 1e18  # magnitude of a feature (probabilities end at 1); sums beyond it overflow, in each runtime elsewhere
 
 
 class Hypotheses(NamedTuple):
@@ -57,7 +57,7 @@ class CaptionModule(tf.Module):
         self,
         captioner: VideoCaptioner,
         beam_size: int | None = None,
-        frames_model: keras.Model | None = None,
+        frames_model: FramesModel | None = None,
         storage: Storage = "float32",
         word_table: bool = True,
     ) -> None:
@@ -69,7 +69,8 @@ class CaptionModule(tf.Module):
         self._word_table = word_table
         self._detokenizer = Detokenizer(captioner.vocabulary)
         own = list(captioner.model.variables_by_name().values())
-        self._stored = _store([*own, *(frames_model.weights if frames_model is not None else ())], storage)
+        seen = [] if frames_model is None else [v for network in frames_model.networks for v in network.weights]
+        self._stored = _store([*own, *seen], storage)
 
     @property
     def feature_size(self) -> int:
@@ -96,8 +97,9 @@ class CaptionModule(tf.Module):
         with self._weights():
             video_gates = self._captioner.model.encode(features)
             weights = self._captioner.model.decoder_weights()
-        # max(NaN, 0) is 0 in some runtimes: look at what came in and at what came out.
-        fine = tf.logical_and(_finite(features), _finite(video_gates))
+        # At the entrance: further in, max(NaN, 0) is 0 in some runtimes and NaN in others. Comparisons with NaN are
+        # false, and convert everywhere; `is_finite` does not.
+        fine = tf.reduce_all(tf.abs(features) <= LARGEST, axis=1)
         video_gates = tf.where(fine[:, None], video_gates, 0.0)
         decoded = beam_search(
             weights,
@@ -138,6 +140,18 @@ class CaptionModule(tf.Module):
     def _weights(self) -> keras.StatelessScope:
         """A scope in which the networks read the stored weights as float32."""
         return keras.StatelessScope([(variable, tf.cast(kept, tf.float32)) for variable, kept in self._stored])
+
+
+def frames_model_for(captioner: VideoCaptioner, bundle: EncoderBundle) -> FramesModel:
+    """What turns frames into the captioner's features: its streams of an encoder, in its column order.
+
+    Raises:
+        ConfigError: the encoder lacks a stream, or has it in another width.
+        ExportError: a stream's classifier runs outside TensorFlow.
+    """
+    check_encoder(captioner.config, dict(bundle.widths))
+    streams = {name: bundle.streams[name] for name in captioner.config.stream_names}
+    return EncoderBundle(bundle.plan, streams).frames_model()
 
 
 def features_spec(module: CaptionModule) -> tf.TensorSpec:
@@ -194,11 +208,6 @@ def build_signatures(module: CaptionModule) -> dict[str, tf.types.experimental.C
     """Every signature this module can answer to, by name."""
     built = {name: build(module) for name, build in BUILDERS.items()}
     return {name: function for name, function in built.items() if function is not None}
-
-
-def _finite(values: tf.Tensor) -> tf.Tensor:
-    """Which rows of (B, n) hold numbers only: bool (B). Comparisons convert everywhere, `is_finite` does not."""
-    return tf.reduce_all(tf.abs(values) <= _LARGEST, axis=1)
 
 
 def _store(variables: Sequence[keras.Variable], storage: Storage) -> list[tuple[keras.Variable, tf.Variable]]:

@@ -1,0 +1,203 @@
+"""Compares artefacts with the Keras captioner they were made from, and refuses those that differ.
+
+For every probe (see `probes`), in batches of 1, 7 and 32:
+- the captions are the same, token for token and letter for letter, all K of them;
+- log-probabilities of their tokens and their scores agree to `TOLERANCE`;
+- rows that must be refused are refused, and only those.
+The one exception is a tie: where a float64 search (see `margins`) shows that two hypotheses differed by less than twice
+the tolerance, either choice is right; then the log-probabilities of the chosen captions are compared. Ties are counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from export.margins import narrowest_margin
+from export.probes import Probes, accepted
+from export.runners import Run
+from export.signatures import REFUSED
+from glrg_tf.captioner.captioner import Caption, VideoCaptioner
+from glrg_tf.errors import ExportError
+from glrg_tf.text.tokenizer import get_tokenizer
+
+BATCHES = (1, 7, 32)
+# Largest difference of a log-probability, relative where it is beyond 1. Runtimes sum in different orders.
+TOLERANCE = 1e-5
+LITERT_TOLERANCE = 5e-5  # its kernels sum one term after the other; measured on trained captioners: 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How well an artefact agrees with its source.
+
+    Attributes:
+        artefact: its name.
+        videos: probes compared, in each of the batch sizes.
+        captions: hypotheses compared.
+        ties: videos in which a tie was decided otherwise.
+        log_prob_difference: largest difference of a token's log-probability (relative beyond 1).
+        score_difference: the same of a caption's score.
+    """
+
+    artefact: str
+    videos: int
+    captions: int
+    ties: int
+    log_prob_difference: float
+    score_difference: float
+
+
+class Reference:
+    """The Keras captioner's own answers on some probes.
+
+    Args:
+        captioner: who answers.
+        probes: on what.
+        beam_size: K; as many captions a video are compared.
+    """
+
+    def __init__(self, captioner: VideoCaptioner, probes: Probes, beam_size: int) -> None:
+        self.captioner, self.probes, self.beam_size = captioner, probes, beam_size
+        fine = accepted(probes.features)
+        found = iter(captioner.generate(probes.features[fine], beam_size, beam_size))
+        self.captions: list[list[Caption]] = [next(found) if known else [] for known in fine]
+        self._margins: dict[int, float] = {}
+
+    def is_tie(self, row: int, tolerance: float) -> bool:
+        """Whether the search of a row could rightly have decided otherwise: two sums, each off by the tolerance."""
+        if row not in self._margins:
+            features = self.probes.features[row]
+            self._margins[row] = narrowest_margin(self.captioner, features, self.beam_size)
+        return self._margins[row] < 2 * tolerance
+
+    def scores_of(self, row: int, captions: Sequence[Caption]) -> np.ndarray:
+        """The reference's log-probabilities of given captions, float32 (n, T)."""
+        width = self.captioner.decoding.max_words
+        ids = np.zeros((len(captions), width), np.int32)
+        for place, caption in enumerate(captions):
+            ids[place, : len(caption.token_ids)] = caption.token_ids
+        return self.captioner.score(np.repeat(self.probes.features[row][None], len(captions), axis=0), ids)
+
+
+def check_hypotheses(name: str, run: Run, reference: Reference, tolerance: float = TOLERANCE) -> Agreement:
+    """Compares an artefact that gives `scores`, `token_ids` and `token_log_probs` (and, perhaps, `captions`).
+
+    Raises:
+        ExportError: they differ; says which probe, in which batch size, and how.
+    """
+    worst_log_prob = worst_score = 0.0
+    tied: set[int] = set()
+    for batch in BATCHES:
+        outputs = run_batches(run, reference.probes.features, batch)
+        for row, expected in enumerate(reference.captions):
+            found = _read(outputs, row, reference.captioner)
+            where = f"{name}: probe {row} ({reference.probes.kinds[row]}), batch {batch}"
+            if [c.token_ids for c in found] != [c.token_ids for c in expected]:
+                if not expected or not found or not reference.is_tie(row, tolerance):
+                    raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
+                tied.add(row)
+                expected = _rescored(found, reference.scores_of(row, found), reference.captioner)
+            if [c.text for c in found] != [c.text for c in expected]:
+                raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
+            log_prob = _apart([c.token_log_probs for c in found], [c.token_log_probs for c in expected])
+            score = _apart([(c.score,) for c in found], [(c.score,) for c in expected])
+            if max(log_prob, score) > tolerance:
+                raise ExportError(
+                    f"log-probabilities differ by {max(log_prob, score):.1e}, allowed {tolerance:.0e}",
+                    where=where,
+                    remedy=_REMEDY,
+                )
+            worst_log_prob, worst_score = max(worst_log_prob, log_prob), max(worst_score, score)
+    captions = sum(len(found) for found in reference.captions)
+    return Agreement(name, len(reference.captions), captions, len(tied), worst_log_prob, worst_score)
+
+
+def check_best(name: str, run: Run, reference: Reference, tolerance: float = TOLERANCE) -> Agreement:
+    """Compares an artefact that gives one `caption` and its `score` a video.
+
+    Raises:
+        ExportError: they differ.
+    """
+    worst, tied = 0.0, set()
+    for batch in BATCHES:
+        outputs = run_batches(run, reference.probes.features, batch)
+        for row, expected in enumerate(reference.captions):
+            text, score = outputs["caption"][row].decode(), float(outputs["score"][row])
+            best = expected[0] if expected else Caption("", REFUSED, (), ())
+            apart = _apart([(score,)], [(best.score,)])
+            where = f"{name}: probe {row} ({reference.probes.kinds[row]}), batch {batch}"
+            if text != best.text and not (expected and reference.is_tie(row, tolerance)):
+                raise ExportError(f"caption {text!r}, expected {best.text!r}", where=where, remedy=_REMEDY)
+            if apart > tolerance:
+                raise ExportError(f"scores differ by {apart:.1e}", where=where, remedy=_REMEDY)
+            if text != best.text:
+                tied.add(row)
+            worst = max(worst, apart)
+    return Agreement(name, len(reference.captions), len(reference.captions), len(tied), 0.0, worst)
+
+
+def run_batches(run: Run, features: np.ndarray, batch: int) -> dict[str, np.ndarray]:
+    """Outputs of all rows, computed `batch` at a time.
+
+    Raises:
+        ExportError: the artefact fails while it runs.
+    """
+    try:
+        parts = [run(features[start : start + batch]) for start in range(0, len(features), batch)]
+    except Exception as error:  # every runtime has errors of its own
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise ExportError(f"the artefact fails in a batch of {batch}: {lines[0][:200]}", remedy=_REMEDY) from error
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+_REMEDY = "the artefact was removed; please report this with the versions that `glrg checks` prints"
+
+
+def _read(outputs: dict[str, np.ndarray], row: int, captioner: VideoCaptioner) -> list[Caption]:
+    """The hypotheses of one video as `VideoCaptioner.generate` would return them."""
+    tokenizer, captions = get_tokenizer(captioner.vocabulary.tokenizer), []
+    texts = outputs.get("captions")
+    for place, (ids, score) in enumerate(zip(outputs["token_ids"][row], outputs["scores"][row], strict=True)):
+        length = int(np.argmin(ids != 0)) if (ids == 0).any() else len(ids)
+        known = tuple(int(i) for i in ids[:length])
+        if score <= REFUSED or known in {c.token_ids for c in captions}:
+            continue
+        written = texts[row, place].decode() if texts is not None else None
+        text = tokenizer.detokenize(captioner.vocabulary.decode(ids)) if written is None else written
+        spent = tuple(float(x) for x in outputs["token_log_probs"][row, place][: length + 1])
+        captions.append(Caption(text, float(score), known, spent))
+    return captions
+
+
+def _rescored(found: list[Caption], log_probs: np.ndarray, captioner: VideoCaptioner) -> list[Caption]:
+    """The captions an artefact chose in a tie, with the reference's opinion of them."""
+    tokenizer, alpha, captions = get_tokenizer(captioner.vocabulary.tokenizer), captioner.decoding, []
+    for caption, row in zip(found, log_probs, strict=True):
+        spent = tuple(float(x) for x in row[: len(caption.token_log_probs)])
+        score = sum(spent) / max(len(spent), 1) ** alpha.length_normalization
+        text = tokenizer.detokenize(captioner.vocabulary.decode(caption.token_ids))
+        captions.append(Caption(text, score, caption.token_ids, spent))
+    return captions
+
+
+def _apart(found: Sequence[Sequence[float]], expected: Sequence[Sequence[float]]) -> float:
+    """Largest difference of two ragged arrays, relative where the expected number is beyond 1."""
+    worst = 0.0
+    for ours, theirs in zip(found, expected, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            gap = abs(a - b) / max(1.0, abs(b))
+            worst = max(worst, gap if gap == gap else np.inf)  # NaN is no agreement
+    return worst
+
+
+def _difference(found: list[Caption], expected: list[Caption]) -> str:
+    def quoted(captions: list[Caption]) -> str:
+        return f"{captions[0].text!r} and {len(captions) - 1} more" if captions else "nothing (refused)"
+
+    return f"captions differ: {quoted(found)}, expected {quoted(expected)}"
+
+
+Check = Callable[[str, Run, Reference], Agreement]
