@@ -28,7 +28,9 @@ class RequestError(Exception):
     def headers(self) -> dict[str, str]:
         """Headers of the answer beside the usual ones."""
         headers = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
-        return headers | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
+        # Who is too slow with a body is not waited for any longer.
+        own = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
+        return headers | own.get(self.status, {})
 
 
 def busy(what: str) -> RequestError:

@@ -1,0 +1,372 @@
+// The page of `glrg serve`: sends a file to /v1/caption and shows what comes back. No library, no request elsewhere.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const make = (tag, className = "", text = "") => {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text; // never innerHTML: captions and labels come from files
+  return node;
+};
+
+const VOCABULARIES = {
+  long_range: ["Long range", "words the whole video suggests"],
+  short_range: ["Short range", "actions of a second or two"],
+  keyframe: ["Key frames", "things and scenes in single frames"],
+};
+const STAGES = {
+  upload: ["upload", "hue-a"], receive: ["upload", "hue-a"], decode: ["decode", "hue-b"],
+  encode: ["encoders", "hue-c"], caption: ["captioner", "hue-d"],
+};
+const state = { info: null, file: null, request: null, token: "", previewUrl: null };
+
+// === Talking to the server ===
+function headers() {
+  return state.token ? { Authorization: `Bearer ${state.token}` } : {};
+}
+
+async function connect() {
+  try {
+    const response = await fetch("/v1/info", { headers: headers() });
+    if (response.status === 401) return askForToken();
+    if (!response.ok) throw new Error();
+    state.info = await response.json();
+  } catch {
+    setState("server not reachable", "bad");
+    setTimeout(connect, 3000);
+    return;
+  }
+  $("token-form").hidden = true;
+  describe(state.info);
+  await waitUntilReady();
+}
+
+async function waitUntilReady() {
+  try {
+    const response = await fetch("/readyz");
+    if (response.ok) return setState("ready", "good");
+    setState("warming up…", "");
+  } catch {
+    setState("server not reachable", "bad");
+  }
+  setTimeout(waitUntilReady, 1000);
+}
+
+// XMLHttpRequest, because fetch tells nothing about the progress of an upload.
+function post(body, type, onProgress) {
+  const request = new XMLHttpRequest();
+  state.request = request;
+  return new Promise((resolve, reject) => {
+    request.open("POST", "/v1/caption");
+    request.responseType = "text";
+    for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
+    if (type) request.setRequestHeader("Content-Type", type);
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.onload = () => resolve(request);
+    request.onerror = () => reject(new Error("network"));
+    request.onabort = () => reject(new Error("cancelled"));
+    request.send(body);
+  });
+}
+
+// === One file ===
+async function captionFile(file) {
+  if (!file || !state.info) return;
+  state.file = file;
+  show(file);
+  clearProblem();
+  const isFeatures = /\.json$/i.test(file.name) || file.type === "application/json";
+  const limit = isFeatures ? state.info.max_json_bytes : state.info.max_upload_bytes;
+  if (file.size === 0) return problem("The file is empty.");
+  if (file.size > limit) {
+    return problem(`The file has ${megabytes(file.size)}, this server takes up to ${megabytes(limit)}.`);
+  }
+  if (!isFeatures && !state.info.accepts.includes("video")) {
+    return problem("This captioner has no encoders, so it cannot read videos.",
+      `Drop a JSON file {"features": [${state.info.feature_size} numbers]} instead.`);
+  }
+  state.request?.abort();
+  busy(true);
+  try {
+    const request = isFeatures ? await sendFeatures(file) : await sendVideo(file);
+    receive(request);
+  } catch (error) {
+    if (error.message === "cancelled") return;
+    problem(error.message === "network" ? "The connection broke." : error.message,
+      error.message === "network" ? "Is the server still running? The file may also have been refused while it was sent." : "");
+  } finally {
+    busy(false);
+  }
+}
+
+async function sendFeatures(file) {
+  let document_;
+  try {
+    document_ = JSON.parse(await file.text());
+  } catch {
+    throw new Error("The file is not JSON.");
+  }
+  if (Array.isArray(document_)) document_ = { features: document_ };
+  if (document_ === null || typeof document_ !== "object") throw new Error("The file holds no features.");
+  document_.n = Number($("count").value);
+  return post(JSON.stringify(document_), "application/json", () => {});
+}
+
+function sendVideo(file) {
+  const form = new FormData();
+  form.append("n", $("count").value);
+  form.append("video", file, "video");
+  return post(form, "", (share) => {
+    $("progress-bar").value = share;
+    progress(share < 1 ? `sending ${Math.round(100 * share)} %` : "reading the video and writing captions…", share < 1);
+  });
+}
+
+function receive(request) {
+  let answer = {};
+  try {
+    answer = JSON.parse(request.responseText);
+  } catch {
+    answer = { error: `The server answered ${request.status} without an explanation.` };
+  }
+  if (request.status === 200) return render(answer);
+  if (request.status === 401) return askForToken();
+  const remedy = request.status === 429 ? "Others are being served. Press “Caption again” in a moment." : answer.remedy;
+  problem(sentence(answer.error), remedy ? sentence(remedy) : "");
+}
+
+// === Showing ===
+function describe(info) {
+  const video = info.accepts.includes("video");
+  $("file").accept = video ? "video/*,.json,application/json" : ".json,application/json";
+  $("source-title").textContent = video ? "Video" : "Features";
+  $("subtitle").textContent = video ? "Drop a video, read what it shows." : "This captioner reads features; videos need one with encoders.";
+  $("drop-hint").textContent = video
+    ? `any common video format, up to ${megabytes(info.max_upload_bytes)}; or a .json file of features`
+    : `a .json file {"features": [${info.feature_size} numbers]}`;
+  const count = $("count");
+  count.replaceChildren();
+  for (let n = 1; n <= info.captions; n++) count.append(new Option(String(n), String(n), false, n === Math.min(5, info.captions)));
+}
+
+function show(file) {
+  if (state.previewUrl) URL.revokeObjectURL(state.previewUrl);
+  state.previewUrl = file.type.startsWith("video/") ? URL.createObjectURL(file) : null;
+  const preview = $("preview");
+  preview.hidden = !state.previewUrl;
+  if (state.previewUrl) preview.src = state.previewUrl;
+  else preview.removeAttribute("src");
+  $("drop").classList.add("small");
+  $("file-name").hidden = false;
+  $("file-name").textContent = `${file.name} · ${megabytes(file.size)}`;
+}
+
+function render(answer) {
+  const [best, ...others] = answer.captions;
+  $("best-text").replaceChildren(...words(best));
+  $("best-note").textContent = `log-probability ${best.score.toFixed(2)}` +
+    (best.token_log_probs ? "; the line under a word is its own probability" : "");
+  $("copy").onclick = () => copy(best.text);
+  $("others-box").hidden = !others.length;
+  $("others").replaceChildren(...others.map((caption) => alternative(caption, best.score)));
+  renderVocabularies(answer.vocabularies);
+  renderTiming(answer.timing_ms, answer.video);
+  renderSaliency(answer.saliency);
+  $("empty").hidden = true;
+  $("found").hidden = false;
+  $("results").focus({ preventScroll: true });
+  if ($("results").getBoundingClientRect().top > innerHeight - 120) $("results").scrollIntoView({ block: "start" });
+}
+
+// Words with a line as long as they are probable; plain text where words and probabilities do not match.
+function words(caption) {
+  const parts = caption.text.split(" ");
+  const gained = caption.token_log_probs;
+  const matching = gained && parts.length === caption.token_ids.length;
+  return parts.flatMap((part, i) => {
+    const word = make("span", part === "<unk>" ? "word unknown" : "word", part === "<unk>" ? "something" : part);
+    if (matching) {
+      const probability = Math.exp(gained[i]);
+      word.title = `probability ${probability.toFixed(2)}`;
+      const line = make("span", "line");
+      line.append(filled(probability));
+      line.setAttribute("aria-hidden", "true");
+      word.append(line);
+    }
+    return [word, " "];
+  });
+}
+
+function alternative(caption, bestScore) {
+  const item = make("li");
+  const text = make("span");
+  text.append(...caption.text.split(" ").flatMap((part) =>
+    [part === "<unk>" ? make("span", "unknown", "something") : part, " "]));
+  const share = Math.exp(caption.score - bestScore);
+  item.append(text, make("span", "score", caption.score.toFixed(2)), bar(share));
+  item.title = `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} % as probable as the best`;
+  return item;
+}
+
+function renderVocabularies(vocabularies) {
+  $("vocabularies").hidden = !vocabularies.length;
+  $("vocabulary-list").replaceChildren(...vocabularies.map(({ name, top }, i) => {
+    const [title, note] = VOCABULARIES[name] ?? [name.replaceAll("_", " "), ""];
+    const card = make("article", `card hue${1 + (i % 3)}`);
+    const unnamed = top.every(({ label }) => /^#\d+$/.test(label));
+    card.append(make("h3", "", title), make("p", "quiet", unnamed ? "entries by number: their names are not in this captioner" : note));
+    const list = make("ol");
+    const most = Math.max(...top.map(({ value }) => value), 1e-9);
+    for (const { label, value } of top) {
+      const item = make("li");
+      const label_ = make("span", "label", label);
+      label_.title = label;
+      item.append(label_, make("span", "value", value.toFixed(2)), bar(value / most));
+      list.append(item);
+    }
+    card.append(list);
+    return card;
+  }));
+}
+
+function renderTiming(timing, video) {
+  const stages = Object.keys(STAGES).filter((stage) => stage in timing);
+  const total = stages.reduce((sum, stage) => sum + timing[stage], 0) || 1;
+  $("timing").hidden = false;
+  $("timing-bar").replaceChildren(...stages.map((stage) => {
+    const part = make("i", STAGES[stage][1]);
+    part.style.width = `${(100 * timing[stage]) / total}%`;
+    return part;
+  }));
+  const rows = stages.map((stage) => entry(STAGES[stage][0], timing[stage], STAGES[stage][1]));
+  $("timing-list").replaceChildren(...rows, entry("all", timing.total, ""));
+  $("video-facts").textContent = video ? facts(video) : "";
+}
+
+function entry(name, milliseconds, hue) {
+  const row = make("div", hue);
+  row.append(make("dt", "", name), make("dd", "", duration(milliseconds)));
+  return row;
+}
+
+function facts(video) {
+  const parts = [];
+  if (video.width) parts.push(`${video.width} × ${video.height}`);
+  if (video.duration) parts.push(`${video.duration.toFixed(1)} s`);
+  if (video.frames) parts.push(`${video.frames} frames`);
+  if (video.codec) parts.push(video.codec);
+  if (video.note) parts.push(video.note);
+  return parts.join(" · ");
+}
+
+// saliency: [{word, image}], image a data: URL of the frames with where the word looked; null where there is none.
+function renderSaliency(saliency) {
+  const shown = Array.isArray(saliency) ? saliency.filter(({ image }) => String(image).startsWith("data:image/")) : [];
+  $("saliency").hidden = !shown.length;
+  const buttons = shown.map(({ word, image }) => {
+    const button = make("button", "", word);
+    button.type = "button";
+    button.onclick = () => {
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      $("saliency-image").src = image;
+      $("saliency-image").alt = `Where the word “${word}” looked`;
+    };
+    return button;
+  });
+  $("saliency-words").replaceChildren(...buttons);
+  buttons[0]?.click();
+}
+
+function filled(share) {
+  const inner = make("i");
+  inner.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
+  return inner;
+}
+
+function bar(share) {
+  const outer = make("span", "bar");
+  outer.append(filled(share));
+  outer.setAttribute("aria-hidden", "true");
+  return outer;
+}
+
+// === State of the page ===
+function busy(on) {
+  $("progress").hidden = !on;
+  $("cancel").hidden = !on;
+  $("again").disabled = on || !state.file;
+  $("progress-bar").removeAttribute("value");
+  if (on) progress("working…", false);
+}
+
+function progress(text, known) {
+  $("progress-text").textContent = text;
+  if (!known) $("progress-bar").removeAttribute("value");
+}
+
+function problem(what, remedy = "") {
+  $("found").hidden = $("vocabularies").hidden = $("timing").hidden = $("saliency").hidden = true;
+  $("empty").hidden = true;
+  $("problem").hidden = false;
+  $("problem-what").textContent = what;
+  $("problem-remedy").textContent = remedy;
+}
+
+function clearProblem() {
+  $("problem").hidden = true;
+}
+
+function askForToken() {
+  setState("token needed", "bad");
+  $("empty").hidden = true;
+  $("token-form").hidden = false;
+  $("token").focus();
+}
+
+function setState(text, kind) {
+  $("state").textContent = text;
+  $("state").className = `pill ${kind}`;
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    $("copy").textContent = "Copied";
+  } catch {
+    $("copy").textContent = "Not allowed";
+  }
+  setTimeout(() => ($("copy").textContent = "Copy"), 1500);
+}
+
+// === Words for numbers ===
+const megabytes = (bytes) => (bytes < 1e5 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`);
+const duration = (ms) => (ms < 100 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?)}\]]$/.test(text) ? "" : ".");
+
+// === Events ===
+$("file").addEventListener("change", () => {
+  captionFile($("file").files[0]);
+  $("file").value = ""; // the same file may be chosen again
+});
+$("again").addEventListener("click", () => captionFile(state.file));
+$("cancel").addEventListener("click", () => state.request?.abort());
+$("preview").addEventListener("error", () => {
+  $("preview").hidden = true; // a codec this browser does not play; the server may well read it
+});
+$("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  state.token = $("token").value.trim(); // kept in memory only: gone when the page is closed
+  $("token").value = "";
+  $("empty").hidden = false;
+  connect();
+});
+for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
+let depth = 0;
+addEventListener("dragenter", () => $("drop").classList.toggle("over", ++depth > 0));
+addEventListener("dragleave", () => $("drop").classList.toggle("over", --depth > 0));
+addEventListener("drop", (event) => {
+  depth = 0;
+  $("drop").classList.remove("over");
+  captionFile(event.dataTransfer?.files[0]);
+});
+connect();

@@ -1,0 +1,201 @@
+"""Clients that send too much, too slowly, nonsense, or nothing at all; and clients that go away."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import struct
+import time
+
+import pytest
+
+from tests.serving.live import WIDTH, LiveServer, PlainReader, form, until
+
+PREDICT = "/v1/models/captioner:predict"
+
+
+def head(method: str, path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
+
+
+@pytest.fixture(scope="module")
+def strict():
+    """A server with small limits."""
+    limits = {"max_json_bytes": 2000, "max_upload_bytes": 3000, "body_timeout_s": 0.3, "header_timeout_s": 0.3}
+    with LiveServer(videos=PlainReader(), max_connections=20, **limits) as live:
+        yield live
+
+
+def test_two_hundred_malformed_requests_get_a_json_error_and_never_5xx(server):
+    answers = [server.ask("POST", path, body, headers) for path, body, headers in malformed(random.Random(1))]
+    assert len(answers) >= 200
+    for answer in answers:
+        assert 400 <= answer.status < 500, answer
+        assert answer.error
+    assert server.predict([0] * WIDTH).status == 200
+
+
+def malformed(rng: random.Random) -> list[tuple[str, bytes, dict[str, str]]]:
+    """Requests of many kinds, all of them wrong."""
+    as_json, found = {"Content-Type": "application/json"}, []
+    good = json.dumps({"instances": [{"features": [0.5] * WIDTH}]})
+    bodies = [
+        "",
+        "{",
+        "null",
+        "[]",
+        "3",
+        '"x"',
+        "{}",
+        "\0",
+        "NaN",
+        '{"instances": []}',
+        '{"instances": {}}',
+        "[" * 9999,
+    ]
+    bodies += ['{"instances": null}', '{"inputs": null}', '{"instances": [1], "inputs": [1]}', '{"inputs": {"x": 1}}']
+    bodies += ['{"instances": [{"features": [1]}]}', '{"instances": [{"features": "x"}]}', '{"instances": [[]]}']
+    bodies += [
+        good.replace("0.5", word, 1) for word in ("NaN", "Infinity", "1e999", '"a"', "null", "{}", "[]", "true2")
+    ]
+    bodies += [good[:-2] + f', "signature_name": {name}}}' for name in ("3", "[]", '"x"', "{}", '"' + "y" * 5000 + '"')]
+    bodies += ["9" * 5000, good.replace("0.5", "9" * 5000, 1), '{"instances": ' + "[" * 100 + "1" + "]" * 100 + "}"]
+    bodies += [good[: rng.randrange(1, len(good) - 1)] for _ in range(60)]
+    found += [(PREDICT, body.encode(), as_json) for body in bodies]
+    found += [(PREDICT, bytes(rng.randrange(256) for _ in range(rng.randrange(1, 300))), as_json) for _ in range(40)]
+    for n in ('"x"', "0", "3", "-1", "1.5", "null", "true", "[]"):
+        found.append(("/v1/caption", f'{{"features": {[0] * WIDTH}, "n": {n}}}'.encode(), as_json))
+    for features in (
+        "1",
+        "{}",
+        '{"long_range": [1, 2, 3]}',
+        '{"long_range": [1], "keyframe": [1, 2]}',
+        "[[1]]",
+        "[1e39]",
+    ):
+        found.append(("/v1/caption", f'{{"features": {features}}}'.encode(), as_json))
+    found += [
+        ("/v1/caption", b"x", {"Content-Type": kind}) for kind in ("", "text/plain", "video/mp4", "multipart/x", "\t")
+    ]
+    body, headers = form(b"abcdefgh", n="1")
+    found += [("/v1/caption", body[: rng.randrange(len(body) - 8)], headers) for _ in range(40)]
+    boundaries = ("", "; boundary=", "; boundary=" + "x" * 300, "; boundary=other", '; boundary="')
+    found += [("/v1/caption", body, {"Content-Type": f"multipart/form-data{boundary}"}) for boundary in boundaries]
+    wrong_forms = [form(b""), form(b"bad file"), form(b"abcdefgh", field="film"), form(b"abcdefgh", n="9")]
+    found += [("/v1/caption", body, headers) for body, headers in wrong_forms]
+    twice = body.replace(b"--b--", b"--b") + body
+    found += [("/v1/caption", twice, headers), ("/v1/caption", *form(b"abcdefgh", n="1" * 5000))]
+    found += [("/v1/caption", *form(b"abcdefgh", **{f"f{i}": "x" for i in range(20)}))]
+    found += [("/nowhere", b"x", {}), ("/healthz", b"x", {}), ("/v1/caption/", b"{}", as_json), ("/%00", b"", {})]
+    return found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+    ]
+    + [
+        head("GET", "/", "Bad Header: x"),
+        head("POST", PREDICT, "Content-Length: -1"),
+        head("GET", "/", "X: " + "y" * 400000),
+    ]
+    + [head("POST", PREDICT, "Transfer-Encoding: chunked") + b"zz\r\n", head("POST", PREDICT, "Content-Length: 1, 2")],
+)
+def test_what_is_not_http_gets_a_json_error_too(server, data):
+    answer = server.raw(data, seconds=0.5)
+    assert answer.startswith(b"HTTP/1.1 4"), answer
+    assert "error" in json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+def test_bodies_that_are_too_large_are_refused_before_and_while_they_stream(strict):
+    assert strict.predict([0] * WIDTH).status == 200
+    large = b"x" * 5000
+    for path, limit in ((PREDICT, 2000), ("/v1/caption", 3000)):
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        stated = strict.ask("POST", path, large, headers)
+        assert stated.status == 413 and str(limit) in stated.error
+        opening = b'--b\r\nContent-Disposition: form-data; name="video"; filename="x"\r\n\r\n'
+        chunk = b"%x\r\n%s\r\n" % (len(opening), opening) + b"400\r\n" + b"x" * 1024 + b"\r\n"
+        lines = ("Transfer-Encoding: chunked", "Content-Type: multipart/form-data; boundary=b", "Connection: close")
+        answer = strict.raw(head("POST", path, *lines) + chunk + b"400\r\n" + (b"x" * 1024 + b"\r\n400\r\n") * 9)
+        assert answer.startswith(b"HTTP/1.1 413"), answer
+
+
+def test_a_client_that_goes_on_sending_after_the_refusal_can_read_it(strict):
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=5) as connection:
+        connection.sendall(
+            head("POST", "/v1/caption", "Content-Length: 3000000", "Content-Type: multipart/form-data; boundary=b")
+        )
+        for _ in range(46):
+            connection.sendall(b"x" * 65536)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",  # says nothing
+        b"POST ",
+        head("POST", PREDICT, "X: 1")[:-2],  # headers that never end
+        head("POST", PREDICT, "Content-Length: 9") + b"12",
+        head("POST", "/v1/caption", "Content-Length: 9", "Content-Type: multipart/form-data; boundary=b") + b"--b",
+        head("POST", PREDICT, "Transfer-Encoding: chunked") + b"2\r\n12\r\n",
+    ],
+)
+def test_slow_clients_are_cut_off_in_time(strict, data):
+    started = time.monotonic()
+    answer = strict.raw(data + (b"Connection: close\r\n" if b"X: 1" in data else b""), seconds=1.5)
+    assert answer.startswith(b"HTTP/1.1 408"), answer
+    assert time.monotonic() - started < 3
+
+
+def test_too_many_connections_are_told_so_and_places_are_given_back(strict):
+    held = [socket.create_connection(("127.0.0.1", strict.port), timeout=5) for _ in range(20)]
+    until(lambda: strict.open_connections == 20)
+    answer = strict.raw(b"")
+    assert answer.startswith(b"HTTP/1.1 503") and b"retry-after" in answer
+    for connection in held:
+        connection.close()
+    until(lambda: strict.open_connections == 0)
+    assert strict.predict([0] * WIDTH).status == 200
+
+
+def test_killed_clients_leave_nothing():
+    """Clients reset their connections in the middle of headers, body, upload and waiting."""
+    with LiveServer(videos=PlainReader()) as server:
+        server.engine.go_on.clear()
+        descriptors, uploads = len(os.listdir("/proc/self/fd")), upload_folders()
+        body = json.dumps({"instances": [[0] * WIDTH]}).encode()
+        whole = head("POST", PREDICT, f"Content-Length: {len(body)}") + body
+        video, _ = form(b"x" * 100000)
+        upload = head(
+            "POST", "/v1/caption", f"Content-Length: {len(video)}", "Content-Type: multipart/form-data; boundary=b"
+        )
+        for data in [whole[:20], whole[:-5], whole, upload + video[:50000], upload + video] * 8:
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(data)
+            time.sleep(0.005)
+            # A reset instead of a farewell: what the peer of a killed process sees.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        until(lambda: server.open_connections == 0)
+        until(lambda: server.application.batcher.waiting_rows == 0)
+        server.engine.go_on.set()
+        until(lambda: not server.server.server_state.tasks)
+        assert server.predict([0] * WIDTH).status == 200
+        until(lambda: server.open_connections == 0)
+        assert upload_folders() == uploads
+        until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
+        assert "glrg_uploads 0.0" in server.ask("GET", "/metrics").body.decode()
+
+
+def upload_folders() -> set[str]:
+    import tempfile
+
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("glrg-upload-")}
