@@ -41,8 +41,9 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "serve": ("glrg_cli.serve", "caption over HTTP: TF Serving's REST interface, and a page"),
     },
     "Bring in and look around": {
-        "convert": ("glrg_cli.convert", "turn an original PyTorch checkpoint into a captioner"),
+        "convert": ("glrg_cli.convert", "turn PyTorch weights into a captioner or a backbone"),
         "zoo": ("glrg_cli.zoo", "reproduce the published table from the original release"),
+        "ablate": ("glrg_cli.ablate", "the paper's ablation tables on any dataset"),
         "bench": ("glrg_cli.bench", "measure our speed against the plain form"),
         "checks": ("glrg_cli.checks", "what is installed and works on this machine"),
         "demo": ("glrg_cli.demo", "the whole path on a small made-up dataset, in minutes"),

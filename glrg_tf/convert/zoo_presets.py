@@ -14,6 +14,7 @@ from pathlib import Path
 from glrg_tf.data.download import ReleaseFile, download, release_manifest
 from glrg_tf.errors import CheckpointError, ConfigError, DataError
 from glrg_tf.io.atomic import verify_manifest
+from glrg_tf.io.cache import cache_folder
 
 STAGES = ("xe", "dxe", "dr")
 DATASETS = ("msrvtt", "msvd")
@@ -65,15 +66,6 @@ def model_named(name: str) -> ZooModel:
         raise ConfigError(f"there is no preset '{name}'", remedy="known: " + ", ".join(NAMES))
     _, stage, dataset = name.split("-")
     return ZooModel(stage, dataset)
-
-
-def cache_folder() -> Path:
-    """Where downloads and converted captioners are kept."""
-    own = os.environ.get("GLRG_CACHE")
-    if own:
-        return Path(own)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "glrg-tf"
 
 
 def release_files(paths: list[str]) -> list[ReleaseFile]:

@@ -1,9 +1,9 @@
 """Grouped 2D convolution that runs, trains and exports on any device.
 
-Keras' own `Conv2D(groups=...)` sends grouped convolutions through XLA on every device: on CPU it costs twice the time
-of TensorFlow's kernel forward and several hundred times backward, and XLA clusters convert neither to ONNX nor to
-LiteRT. TensorFlow's `Conv2D` op itself takes groups (channels in / kernel's channels in) on CPU too; what its build
-without oneDNN lacks is the gradient. There, one small convolution a group takes its place.
+Keras' own `Conv2D(groups=...)` sends grouped convolutions through XLA on every device. On a processor that takes 2 to 4
+times as long as TensorFlow's own kernel forward and 150 to 400 times as long backward (docs/backbones.md), and
+tf2onnx cannot convert it. TensorFlow's `Conv2D` op itself takes groups (channels in / kernel's channels in), also on a
+processor; what its build without oneDNN lacks is the gradient. There, one small convolution a group takes its place.
 """
 
 from __future__ import annotations
