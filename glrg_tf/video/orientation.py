@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
 
 MATRIX_BYTES = 36  # nine int32: 16.16 fixed point except the last column
@@ -37,11 +38,15 @@ class Orientation:
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """The orientation a decoded frame carries; angles are rounded to quarter turns, damaged matrices ignored."""
-    for data in frame.side_data.keys():  # noqa: SIM118 (iterating the mapping itself looks its items up by number)
-        if data.type.name == "DISPLAYMATRIX" and data.buffer_size == MATRIX_BYTES:
-            quarter_turns, mirrored = turns_of_matrix(struct.unpack("=9i", bytes(data)))
-            return Orientation(quarter_turns, mirrored, int(frame.rotation))
-    return Orientation()
+    rotation = int(frame.rotation)
+    try:
+        data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    except ValueError:  # side data of a kind this PyAV has no name for stands beside it
+        return Orientation(round(-rotation / 90) % 4, False, rotation)
+    if data is None or data.buffer_size != MATRIX_BYTES:
+        return Orientation()
+    quarter_turns, mirrored = turns_of_matrix(struct.unpack("=9i", bytes(data)))
+    return Orientation(quarter_turns, mirrored, rotation)
 
 
 def turns_of_matrix(matrix: tuple[int, ...]) -> tuple[int, bool]:

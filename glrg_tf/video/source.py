@@ -48,6 +48,7 @@ class Limits:
     max_duration: float = 6 * 3600.0  # seconds of video
     max_seconds: float = 600.0  # wall seconds one call may take
     max_bytes: int = 2 << 30  # memory of the frames returned by one call
+    threads: int = 0  # decoder threads; 0: one for each core
 
 
 class GuardedFile(io.RawIOBase):
@@ -113,6 +114,12 @@ class Source:
         self.file = file
         self.container = container
         self.stream: VideoStream = choose_stream(container, path)
+        self.stream.thread_type = "AUTO"
+        self.stream.codec_context.thread_count = limits.threads
+        self.stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+        for other in container.streams:
+            if other.index != self.stream.index:
+                other.discard = Discard.all  # sound is never read
         self.damaged_packets = 0  # packets the decoder refused
         self.broken_at_end = False  # the container ended in an error
 
@@ -122,6 +129,16 @@ class Source:
         return self.stream.codec_context.codec.canonical_name
 
     @property
+    def tick(self) -> float:
+        """Seconds of one step of the stream's timestamps."""
+        return float(self.stream.time_base or 1.0 / av.time_base)
+
+    @property
+    def family(self) -> str:
+        """The first of FFmpeg's names of the container, such as "mov", "matroska" or "avi"."""
+        return self.container.format.name.split(",")[0]
+
+    @property
     def nominal_rate(self) -> Fraction:
         """Frames a second as the container says it; 25 where it says nothing believable."""
         for rate in (self.stream.average_rate, self.stream.guessed_rate, self.stream.base_rate):
@@ -129,15 +146,19 @@ class Source:
                 return Fraction(rate)
         return Fraction(25)
 
+    def seek(self, pts: int) -> None:
+        """Moves to the last key frame at or before a timestamp of the stream; the decoder starts anew there."""
+        try:
+            self.container.seek(pts, stream=self.stream)
+        except av.FFmpegError:
+            self.broken_at_end = True
+
     def packets(self) -> Iterator[Packet]:
         """Packets of the stream in file order; the last one is empty and flushes the decoder.
 
         Raises:
             VideoError: the deadline passed or the disk failed.
         """
-        for other in self.container.streams:
-            if other.index != self.stream.index:
-                other.discard = Discard.all
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -184,7 +205,6 @@ def open_source(path: str | os.PathLike[str], limits: Limits, deadline: float) -
         width, height = source.stream.codec_context.width, source.stream.codec_context.height
         if width * height > limits.max_pixels:
             raise too_many_pixels(name, width, height, limits)
-        source.stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         yield source
 
 
