@@ -33,6 +33,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Train": {
         "train": ("glrg_cli.train", "train a captioner: XE or DXE seeding, then DR boosting"),
+        "glove": ("glrg_cli.glove", "Visual GloVe: semantics of clips without labels, as a stream"),
     },
     "Use and measure": {
         "caption": ("glrg_cli.caption", "write captions for feature files"),

@@ -20,6 +20,7 @@ from glrg_tf.semantic.glove import Glove
 from glrg_tf.semantic.settings import CodebookConfig, GloveConfig
 from glrg_tf.semantic.stacks import Stacks
 from glrg_tf.semantic.weights import GloveWeights
+from training.glove_reporting import GloveReporter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +38,6 @@ class VectorFit:
     losses: list[float]
     best_epoch: int
     reason: str
-
-
-class GloveReporter:
-    """Who is told; does nothing."""
-
-    def stage(self, name: str, total: int | None, unit: str) -> None:
-        """A stage of `total` units begins; the one before has ended."""
-
-    def advance(self, count: int, **fields: object) -> None:
-        """`count` more units are done."""
-
-    def message(self, text: str) -> None:
-        """A line for people."""
 
 
 def train_vectors(

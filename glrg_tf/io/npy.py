@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -143,7 +143,7 @@ def read_npz(
     return arrays
 
 
-def _read_header(stream: BinaryIO, where: Path, error: type) -> tuple[tuple[int, ...], np.dtype, int]:  # noqa: ANN401
+def _read_header(stream: IO[bytes], where: Path, error: type) -> tuple[tuple[int, ...], np.dtype, int]:
     """Shape, type and length of the header that `stream` begins with."""
     try:
         version = np.lib.format.read_magic(stream)

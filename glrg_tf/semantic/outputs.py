@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from glrg_tf.data.feature_layout import Attributes, write_features
-from glrg_tf.data.feature_streams import add_stream
+from glrg_tf.data.feature_layout import Attributes
+from glrg_tf.data.feature_streams import StreamValues, add_stream, write_streams
 from glrg_tf.errors import ConfigError, FeatureError
 from glrg_tf.io import atomic
 from glrg_tf.semantic.codebook import Progress, assign
@@ -116,20 +116,19 @@ def write_stream(
             own = glove.vectors[words[slice(*stacks.span(number))]]
             yield own.mean(axis=0, keepdims=True, dtype=np.float64) if pooled else own
 
-    attributes = stream_attributes(glove)
+    counts = np.diff(stacks.offsets)
+    own_counts = None if pooled else counts
+    semantic = StreamValues(embeddings(), glove.dimensions, own_counts, stream_attributes(glove))
     if stacks.source["kind"] == "features":
-        counts = None if pooled else np.diff(stacks.offsets)
-        source = stacks.source["path"]
-        add_stream(source, out, STREAM, embeddings(), width=glove.dimensions, counts=counts, attributes=attributes)
+        add_stream(stacks.source["path"], out, STREAM, semantic)
     else:
-        rows = [stacks.rows(*stacks.span(number)) for number in range(stacks.videos)]
-        values: dict[str, Any] = {str(stacks.source["streams"][0]): rows, STREAM: list(embeddings())}
-        flow = [stacks.flow(number) for number in range(stacks.videos)]
-        if all(part is not None for part in flow):
-            values["flow"] = flow
-        if pooled:
-            values[STREAM] = np.concatenate(values[STREAM])
-        write_features(out, stacks.ids, values, {"producer": "glrg glove embed"}, {STREAM: attributes})
+        rgb = (stacks.rows(*stacks.span(number)) for number in range(stacks.videos))
+        streams = {str(stacks.source["streams"][0]): StreamValues(rgb, stacks.width, counts)}
+        first = stacks.flow(0) if all(map(stacks.has_flow, range(stacks.videos))) else None
+        if first is not None:
+            flow = (part for part in map(stacks.flow, range(stacks.videos)) if part is not None)
+            streams["flow"] = StreamValues(flow, first.shape[1], counts)
+        write_streams(out, stacks.ids, {**streams, STREAM: semantic}, {"producer": "glrg glove embed"})
     return {"videos": stacks.videos, "clips": len(stacks), "width": glove.dimensions, "pooled": pooled}
 
 

@@ -58,6 +58,10 @@ class NpyStacks(Stacks):
         self.width = self._files[0].shape[1]
         self.source = {"kind": "npy", "path": where, "streams": [_stream_name(rgb_suffix)]}
 
+    def has_flow(self, video: int) -> bool:
+        """See `Stacks`."""
+        return self._flow[video] is not None
+
     def flow(self, video: int) -> np.ndarray | None:
         """See `Stacks`."""
         path = self._flow[video]

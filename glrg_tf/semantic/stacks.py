@@ -95,6 +95,10 @@ class Stacks(abc.ABC):
         self._check_finite(values, rows)
         return values
 
+    def has_flow(self, video: int) -> bool:
+        """Whether a video has flow features."""
+        return False
+
     def flow(self, video: int) -> np.ndarray | None:
         """Returns the flow features of a video, float32 (T, D'), None where there are none."""
         return None
