@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "caption": ("glrg_cli.caption", "write captions for feature files"),
         "evaluate": ("glrg_cli.evaluate", "score a captioner on a dataset (BLEU, METEOR, ROUGE-L, CIDEr)"),
         "score": ("glrg_cli.score", "score any system's captions"),
+        "export": ("glrg_cli.export", "write a captioner as SavedModel, ONNX or LiteRT files"),
         "serve": ("glrg_cli.serve", "caption over HTTP: TF Serving's REST interface, and a page"),
     },
     "Bring in and look around": {

@@ -8,7 +8,7 @@ import importlib
 from glrg_tf.errors import ConfigError
 from training.recipes.base import Recipe
 
-NAMES = ("xe", "dxe", "dr-b1", "dr-b2", "scst", "glrg")
+NAMES = ("xe", "dxe", "dr-b1", "dr-b2", "scst", "glrg", "world")
 
 
 def get_recipe(name: str) -> Recipe:
