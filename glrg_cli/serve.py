@@ -15,7 +15,7 @@ from glrg_tf.errors import ConfigError
 if TYPE_CHECKING:
     from export.serving.engine import GraphEngine
     from export.serving.settings import ServeSettings
-    from export.serving.videos import VideoReader
+    from export.serving.videos import EncoderReader
 
 HELP = "caption over HTTP: TF Serving's REST interface, and a page to try it"
 DESCRIPTION = """\
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=integer(0, 65535), default=8501, metavar="N", help="0: any free (default: 8501)")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: 127.0.0.1)")
-    parser.add_argument("--encoder", type=pathlib.Path, metavar="ENC", help="encoder folder that reads the videos")
+    parser.add_argument("--encoder", metavar="ENC", help="encoder folder that reads the videos")
     parser.add_argument("--beam", type=integer(1, 50), metavar="K", help="hypotheses kept (default: the captioner's)")
     parser.add_argument("--name", default="captioner", help="model name in the paths (default: captioner)")
     parser.add_argument("--no-page", action="store_true", help="only the interface for programs")
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--max-wait", type=float, default=2.0, metavar="MS", help="wait for a fuller batch, ms (2)")
     limits.add_argument("--max-queue", type=integer(1), default=256, metavar="N", help="videos that may wait (256)")
     limits.add_argument("--max-upload", type=integer(1), default=256, metavar="MIB", help="size of a video file (256)")
-    limits.add_argument("--max-videos", type=integer(1), default=4, metavar="N", help="uploads in work at once (4)")
+    limits.add_argument("--max-videos", type=integer(1), default=8, metavar="N", help="uploads in work or waiting (8)")
     limits.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for one answer (60)")
     access = parser.add_argument_group("who may ask")
     access.add_argument("--token-file", type=pathlib.Path, metavar="FILE", help="clients must send this file's line")
@@ -75,7 +75,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         def started() -> None:
             _announce(settings, url, videos is not None, console)
 
-        code = serve(Application(engine, settings, videos, engine.warm_up), listening, started)
+        def warm_up() -> None:
+            engine.warm_up()
+            if videos is not None:
+                videos.warm_up()
+
+        code = serve(Application(engine, settings, videos, warm_up), listening, started)
     console.info("stopped")
     return code
 
@@ -109,7 +114,7 @@ def _token(file: pathlib.Path | None) -> str | None:
     return lines[0]
 
 
-def _load(args: argparse.Namespace, settings: ServeSettings) -> tuple[GraphEngine, VideoReader | None]:
+def _load(args: argparse.Namespace, settings: ServeSettings) -> tuple[GraphEngine, EncoderReader | None]:
     from export.serving import engine
 
     if engine.newest_version(args.captioner) is not None:
@@ -122,8 +127,18 @@ def _load(args: argparse.Namespace, settings: ServeSettings) -> tuple[GraphEngin
     return engine.captioner_engine(captioner, args.beam), _video_reader(captioner, args, settings)
 
 
-def _video_reader(captioner: Any, args: argparse.Namespace, settings: ServeSettings) -> VideoReader | None:
-    return None
+def _video_reader(captioner: Any, args: argparse.Namespace, settings: ServeSettings) -> EncoderReader | None:
+    """What reads video files: the captioner's encoders, or those named; None where there are none."""
+    if args.encoder:
+        from glrg_tf.encoders.bundle import EncoderBundle
+
+        captioner.encoders = EncoderBundle.load(args.encoder)
+    if captioner.encoders is None:
+        return None
+    from export.serving.videos import EncoderReader
+
+    decoders = min(settings.max_videos, os.cpu_count() or 1)
+    return EncoderReader(captioner.encoders, captioner.config.stream_names, decoders, settings.request_timeout_s)
 
 
 def _announce(settings: ServeSettings, url: str, videos: bool, console: Console) -> None:

@@ -151,7 +151,7 @@ function describe(info) {
 
 function show(file) {
   if (state.previewUrl) URL.revokeObjectURL(state.previewUrl);
-  state.previewUrl = file.type.startsWith("video/") ? URL.createObjectURL(file) : null;
+  state.previewUrl = file.size && file.type.startsWith("video/") ? URL.createObjectURL(file) : null;
   const preview = $("preview");
   preview.hidden = !state.previewUrl;
   if (state.previewUrl) preview.src = state.previewUrl;
@@ -174,7 +174,6 @@ function render(answer) {
   renderSaliency(answer.saliency);
   $("empty").hidden = true;
   $("found").hidden = false;
-  $("results").focus({ preventScroll: true });
   if ($("results").getBoundingClientRect().top > innerHeight - 120) $("results").scrollIntoView({ block: "start" });
 }
 
@@ -251,10 +250,10 @@ function entry(name, milliseconds, hue) {
 
 function facts(video) {
   const parts = [];
-  if (video.width) parts.push(`${video.width} × ${video.height}`);
-  if (video.duration) parts.push(`${video.duration.toFixed(1)} s`);
-  if (video.frames) parts.push(`${video.frames} frames`);
-  if (video.codec) parts.push(video.codec);
+  const { videoWidth, videoHeight, duration: seconds } = $("preview"); // where this browser can play it
+  if (videoWidth) parts.push(`${videoWidth} × ${videoHeight}`);
+  if (Number.isFinite(seconds)) parts.push(`${seconds.toFixed(1)} s`);
+  parts.push(`${video.frames} frames, of which the encoders saw ${video.frames_used ?? "some"}`);
   if (video.note) parts.push(video.note);
   return parts.join(" · ");
 }

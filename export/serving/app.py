@@ -62,6 +62,7 @@ class Application:
         )
         self.captions = CaptionService(engine, settings, self.batcher, self.monitor, videos)
         self.ready, self.stopping = False, False
+        self.failure: Exception | None = None  # what went wrong while warming up
         self._warming: asyncio.Task[None] | None = None
 
     def asgi(self) -> ASGIApp:
@@ -101,8 +102,12 @@ class Application:
 
     async def _become_ready(self) -> None:
         if self._warm_up is not None:
-            await self.batcher.run_alone(self._warm_up)
-        self.ready = True
+            try:
+                await self.batcher.run_alone(self._warm_up)
+            except Exception as error:
+                self.failure = error
+                return
+        self.ready = not self.stopping
         self.monitor.set_ready(True)
 
     # === TF Serving's interface ===

@@ -86,6 +86,10 @@ class Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         self._on_start()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Whether it is time to stop: told to, or unable to caption."""
+        return await super().on_tick(counter) or self._application.failure is not None
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes no new work and finishes what is in work."""
         self._application.stopping, self._application.ready = True, False
@@ -112,7 +116,13 @@ class Server(uvicorn.Server):
 
 
 def serve(application: Application, listening: socket.socket, started: Callable[[], None] = lambda: None) -> int:
-    """Serves until a signal comes and returns the exit code."""
+    """Serves until a signal comes and returns the exit code.
+
+    Raises:
+        Exception: what went wrong while warming up.
+    """
     server = Server(application, started)
     server.run(sockets=[listening])
+    if application.failure is not None:
+        raise application.failure
     return server.exit_code

@@ -26,7 +26,7 @@ class ServeSettings:
     max_queue: int = 256  # videos waiting for the network; more are told to come again
     max_json_bytes: int = 8 * MIB  # body of a JSON request
     max_upload_bytes: int = 256 * MIB  # body of a request with a video file
-    max_videos: int = 4  # uploads in work or waiting; more are told to come again
+    max_videos: int = 8  # uploads in work or waiting; more are told to come again
     max_connections: int = 512  # open connections; more are told to come again
     request_timeout_s: float = 60.0  # seconds from the last byte of a request to its answer
     body_timeout_s: float = 120.0  # seconds to send a body
