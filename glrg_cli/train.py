@@ -7,11 +7,13 @@ taken from the run.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from glrg_cli import train_inputs
 from glrg_cli.common import Console
 from glrg_cli.parser import integer, nearest
 from glrg_tf import config as settings
@@ -23,6 +25,7 @@ from training.recipes import NAMES, get_recipe
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from glrg_tf.captioner.presets import CaptionerConfig
     from training.curriculum import TrainingPlan
 
 HELP = "train a captioner: XE or DXE seeding, then DR boosting"
@@ -39,7 +42,9 @@ examples:
   glrg train --data data/msrvtt --out runs/a --resume
   glrg train --data data/msrvtt --out runs/c --recipe scst --start runs/b/phases/dxe
   glrg train --data data/msrvtt --out runs/d --epochs 5 --set train.learning_rate=1e-4 --set dr.baseline=loo
-  glrg train --data data/msrvtt --out runs/e --dry-run
+  glrg train --data data/msrvtt --out runs/e --streams keyframe
+  glrg train --data data/mine --out runs/f --encoder encoders/mine   (then `glrg caption runs/f clip.mp4`)
+  glrg train --data data/msrvtt --out runs/g --dry-run
 
 settings for --set: model.KEY, train.KEY (every phase), xe.KEY, dxe.KEY, dr.KEY, min_count, decoding_beam;
 --dry-run --json shows all of them with their values.
@@ -58,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
     parser.add_argument("--start", metavar="RUN", help="entrance model: a run or captioner folder")
+    train_inputs.add_arguments(parser)
     parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices (default: auto)")
     parser.add_argument("--dry-run", action="store_true", help="check everything, show the plan, write nothing")
     parser.epilog = EXAMPLES + "\n".join(f"  {name:7s} {get_recipe(name).summary}" for name in NAMES)
@@ -79,7 +85,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         start=choices["start"],
         resume=args.resume,
     )
-    splits = _check_features(plan)
+    splits, model = _check_features(plan)
+    if args.encoder is not None:
+        plan = dataclasses.replace(plan, encoder=train_inputs.check_encoder(args.encoder, plan, model, console))
     if args.dry_run:
         _show(plan, splits, console)
         return 0
@@ -91,6 +99,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     scores = score_phases(plan, best, console)
     last = list(best)[-1]
     console.info(f"captioner: {plan.run} (checkpoint {best[last]})")
+    if plan.encoder is not None:
+        console.info(f"it reads videos: `glrg caption {plan.run} clip.mp4`")
     console.result(
         {"run": str(plan.run), "captioners": {phase: str(folder) for phase, folder in best.items()}, "final": scores}
     )
@@ -109,11 +119,13 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
         phases = _phases(args.phases)
     if args.epochs is not None:
         config = training_config.override(config, [f"train.epochs={args.epochs}"])
+    start = saved.get("start") if args.start is None else args.start
+    config = training_config.override(config, args.set)
     return {
-        "config": training_config.override(config, args.set),
+        "config": train_inputs.choose_streams(config, args, start, bool(saved)),
         "phases": phases,
         "seed": saved.get("seed", DEFAULT_SEED) if args.seed is None else args.seed,
-        "start": saved.get("start") if args.start is None else args.start,
+        "start": start,
     }
 
 
@@ -145,8 +157,12 @@ def _saved(run: pathlib.Path) -> dict[str, Any]:
     return saved
 
 
-def _check_features(plan: TrainingPlan) -> dict[str, tuple[int, int]]:
-    """Reads all features once, so that a bad file is told before the run folder exists; videos and captions a split."""
+def _check_features(plan: TrainingPlan) -> tuple[dict[str, tuple[int, int]], CaptionerConfig]:
+    """Reads all features once, so that a bad file is told before the run folder exists.
+
+    Returns:
+        Videos and captions of each split, and the model's settings (the entrance model's, if there is one).
+    """
     from training import material
 
     model = plan.config.model
@@ -162,7 +178,7 @@ def _check_features(plan: TrainingPlan) -> dict[str, tuple[int, int]]:
             split = material.open_split(plan.dataset, name, model)
             split.features()
             counts[name] = (len(split.records), sum(len(captions) for captions in split.captions))
-    return counts
+    return counts, model
 
 
 def _show(plan: TrainingPlan, splits: dict[str, tuple[int, int]], console: Console) -> None:

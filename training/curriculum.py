@@ -18,7 +18,9 @@ import tensorflow as tf
 from glrg_tf import config as settings
 from glrg_tf.captioner.captioner import DecodingConfig, VideoCaptioner
 from glrg_tf.captioner.model import CaptionerModel
+from glrg_tf.captioner.video_input import ENCODER
 from glrg_tf.data.dataset import CaptionDataset
+from glrg_tf.encoders.bundle import EncoderBundle
 from glrg_tf.errors import CheckpointError, ConfigError, DataError
 from glrg_tf.io import atomic
 from glrg_tf.text.vocabulary import Vocabulary
@@ -47,6 +49,7 @@ class TrainingPlan:
         phases: in order.
         seed: of weights, data order and sampling.
         start: captioner folder or run to start boosting from, if it is not trained here.
+        encoder: what made the features from videos; kept in RUN/encoder, so that the run's captioners read videos.
     """
 
     run: Path
@@ -55,6 +58,7 @@ class TrainingPlan:
     phases: tuple[PhaseName, ...]
     seed: int
     start: str | None = None
+    encoder: EncoderBundle | None = None
 
     def folder(self, phase: PhaseName) -> Path:
         """The run folder of a phase."""
@@ -227,6 +231,8 @@ def _prepare_folders(plan: TrainingPlan, config: RunConfig, vocabulary: Vocabula
         folder.mkdir(parents=True, exist_ok=True)
         atomic.write_json(folder / "config.json", values)
         vocabulary.save(folder / "vocabulary.json")
+    if plan.encoder is not None and not (plan.run / ENCODER).exists():
+        plan.encoder.save(plan.run / ENCODER)
 
 
 def _check_same_settings(plan: TrainingPlan, config: RunConfig) -> None:

@@ -1,10 +1,11 @@
-"""The captioner people hold: features in, sentences out; loads from and saves to a folder.
+"""The captioner people hold: videos or features in, sentences out; loads from and saves to a folder.
 
 CAPTIONER/
   config.json        model sizes, decoding defaults, format version
   vocabulary.json    words and the tokenizer they belong to
   model.weights.h5   one data set a weight, named `layer/variable`
   model_card.md      for people
+  encoder/           optional: what turns videos into its features (encoders/bundle.py)
   manifest.json      sha256 of the above
 """
 
@@ -16,19 +17,23 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
-from glrg_tf.captioner import beam, decoding
+from glrg_tf.captioner import beam, decoding, video_input
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.captioner.presets import PRESET_PROVIDERS, CaptionerConfig
+from glrg_tf.captioner.weights import read_weights, write_weights
 from glrg_tf.config import from_dict, to_dict
 from glrg_tf.errors import CheckpointError, ConfigError, DataError, FeatureError
-from glrg_tf.io import atomic, hdf5
+from glrg_tf.io import atomic
 from glrg_tf.text.tokenizer import get_tokenizer
 from glrg_tf.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from glrg_tf.encoders.bundle import EncoderBundle
 
 FORMAT = "glrg-captioner"
 VERSION = 1
@@ -69,14 +74,27 @@ class VideoCaptioner:
         model: encoder and decoder with their weights.
         vocabulary: the words of the decoder's outputs.
         decoding: defaults of `generate`.
+        encoders: what turns videos into features, or its folder (loaded when it is first needed); None leaves a
+            captioner of features only.
+
+    Raises:
+        CheckpointError: the vocabulary is not the model's.
 
     Example:
         >>> captioner = VideoCaptioner.from_preset("runs/a")
         >>> captioner.generate(features)[0][0].text
         'a man is playing a guitar'
+        >>> captioner.generate(["clip.mp4"])[0][0].text
+        'a man is playing a guitar'
     """
 
-    def __init__(self, model: CaptionerModel, vocabulary: Vocabulary, decoding: DecodingConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: CaptionerModel,
+        vocabulary: Vocabulary,
+        decoding: DecodingConfig | None = None,
+        encoders: EncoderBundle | Path | None = None,
+    ) -> None:
         if len(vocabulary) != model.config.vocabulary_size:
             raise CheckpointError(
                 f"the vocabulary has {len(vocabulary)} words, the model {model.config.vocabulary_size}",
@@ -85,23 +103,59 @@ class VideoCaptioner:
         self.model, self.vocabulary = model, vocabulary
         self.decoding = decoding or DecodingConfig()
         self._functions: dict[tuple[Any, ...], Callable[..., decoding.Decoded]] = {}
+        self._encoders = encoders
 
     @property
     def config(self) -> CaptionerConfig:
         """Sizes of the networks."""
         return self.model.config
 
+    @property
+    def encoders(self) -> EncoderBundle | None:
+        """What turns videos into features; None where this captioner has none. Set it to use another.
+
+        Raises:
+            CheckpointError: its folder is damaged.
+            ConfigError: it gives other streams than the captioner reads.
+        """
+        if isinstance(self._encoders, Path):
+            from glrg_tf.encoders.bundle import EncoderBundle
+
+            self.encoders = EncoderBundle.load(self._encoders)
+        return self._encoders  # type: ignore[return-value]  # a path was replaced just now
+
+    @encoders.setter
+    def encoders(self, bundle: EncoderBundle | None) -> None:
+        if bundle is not None:
+            video_input.check_encoder(self.config, dict(bundle.widths))
+        self._encoders = bundle
+
+    def encode_videos(self, videos: video_input.Videos) -> np.ndarray:
+        """Features of video files, float32 (N, D): decoded, looked at by the encoders, pooled over positions.
+
+        Raises:
+            VideoError: a video that cannot be read.
+            ConfigError: the captioner has no encoders.
+        """
+        bundle = self.encoders
+        if bundle is None:
+            raise ConfigError(
+                "this captioner has no encoder: it reads features, not videos",
+                remedy="train it with --encoder ENC, or name one now (--encoder ENC, `captioner.encoders = …`)",
+            )
+        return video_input.encode_paths(bundle, self.config, videos)
+
     def generate(
         self,
-        features: np.ndarray,
+        videos_or_features: np.ndarray | video_input.Videos,
         beam_size: int | None = None,
         num_captions: int = 1,
         compat: Literal["release"] | None = None,
     ) -> list[list[Caption]]:
-        """Captions of every row of features, best first.
+        """Captions of every video, best first.
 
         Args:
-            features: float32 (N, D), the streams of `config.streams` side by side.
+            videos_or_features: float32 (N, D), the streams of `config.streams` side by side; or paths of video files.
             beam_size: hypotheses kept; 1 is greedy; None takes the captioner's default.
             num_captions: captions a video; at most `beam_size`.
             compat: "release" decodes as the released code does.
@@ -111,7 +165,8 @@ class VideoCaptioner:
 
         Raises:
             FeatureError: wrong width or values that are not finite.
-            ConfigError: `beam_size` or `num_captions` out of range.
+            VideoError: a video that cannot be read.
+            ConfigError: `beam_size` or `num_captions` out of range; videos, and the captioner has no encoders.
         """
         beam_size = self.decoding.beam_size if beam_size is None else beam_size
         settings = dataclasses.replace(self.decoding, beam_size=beam_size)
@@ -119,7 +174,9 @@ class VideoCaptioner:
             raise ConfigError(
                 f"{num_captions} captions from a beam of {beam_size}", remedy="ask for at most --beam captions"
             )
-        features = self._checked(features)
+        if video_input.are_videos(videos_or_features):
+            videos_or_features = self.encode_videos(videos_or_features)  # type: ignore[arg-type]
+        features = self._checked(videos_or_features)  # type: ignore[arg-type]
         decode = self._decoder(settings, num_captions, compat)
         captions: list[list[Caption]] = []
         for start in range(0, len(features), _BATCH):
@@ -225,13 +282,15 @@ class VideoCaptioner:
             self.write(folder, card=card, extra=extra)
 
     def write(self, folder: Path, *, card: str = "", extra: Mapping[str, Any] | None = None) -> None:
-        """Writes the files of a captioner into an existing folder (see the module's docstring)."""
+        """Writes the files of a captioner, its encoder with it, into an existing folder."""
         config = {"format": FORMAT, "version": VERSION, **(extra or {})}
         config |= {"model": to_dict(self.config), "decoding": to_dict(self.decoding)}
         atomic.write_json(folder / "config.json", config)
         self.vocabulary.save(folder / "vocabulary.json")
         write_weights(folder / "model.weights.h5", self.model.get_weights())
         atomic.write_text(folder / "model_card.md", card or "# GL-RG captioner\n")
+        if self.encoders is not None:
+            self.encoders.save(folder / video_input.ENCODER)
         atomic.write_manifest(folder)
 
     @classmethod
@@ -264,7 +323,7 @@ class VideoCaptioner:
         weights = read_weights(folder / "model.weights.h5")
         model = CaptionerModel(config)
         model.set_weights(weights, where=str(folder / "model.weights.h5"))
-        return cls(model, vocabulary, settings)
+        return cls(model, vocabulary, settings, video_input.find_encoder(folder))
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
@@ -287,29 +346,3 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
                 return provider.resolve(str(name_or_path))
     known = "a run folder of `glrg train`, a captioner folder, or a preset name"
     raise CheckpointError("no captioner there" if path.exists() else "not found", where=path, remedy=f"pass {known}")
-
-
-def write_weights(path: str | os.PathLike[str], weights: Mapping[str, np.ndarray]) -> None:
-    """Writes named float arrays to an HDF5 file, whole or not at all."""
-    with hdf5.new_file(path) as handle:
-        for name, value in weights.items():
-            handle.create_dataset(name, data=value)
-
-
-def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Reads what `write_weights` wrote: `layer/variable` -> array.
-
-    Raises:
-        CheckpointError: damaged, or not numbers.
-    """
-    weights = {}
-    try:
-        with hdf5.open_file(path) as handle:
-            for layer in handle:
-                group = hdf5.resolve(handle, layer)
-                for name in group:
-                    data = hdf5.dataset(handle, f"{layer}/{name}", kinds="f")
-                    weights[f"{layer}/{name}"] = hdf5.read_array(data)
-    except DataError as error:
-        raise CheckpointError(error.what, where=error.where, remedy=error.remedy) from error
-    return weights

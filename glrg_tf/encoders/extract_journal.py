@@ -43,6 +43,7 @@ class Finished:
         rows: rows of the video; 0 for a refused one.
         frames: frames expected, decoded and used.
         error: what, where and remedy of a refusal; None for success.
+        warnings: what the user should know of the file.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Finished:
     rows: int = 0
     frames: tuple[int, int, int] = (0, 0, 0)
     error: tuple[str, str | None, str | None] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Journal:
@@ -68,7 +70,7 @@ class Journal:
     def __init__(self, output: str | os.PathLike[str], header: Mapping[str, Any], widths: Mapping[str, int]) -> None:
         self.output = Path(output)
         self.folder = partial_folder(output)
-        self.widths = dict(widths)
+        self.widths, self.header = dict(widths), dict(header)
         with contextlib.ExitStack() as opened:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = opened.enter_context(open(self.folder / "lock", "w"))
@@ -92,8 +94,8 @@ class Journal:
         """Closes the files."""
         self._open.close()
 
-    def find(self, video_id: str, stamp: tuple[int, int] | None) -> Finished | None:
-        """The line of a video whose file has not changed since, None if there is none."""
+    def find(self, video_id: str, stamp: tuple[int, int] | None = None) -> Finished | None:
+        """The line of a video (with a stamp: only if its file has not changed), None if there is none."""
         entry = self._finished.get(video_id)
         return entry if entry is not None and (stamp is None or entry.stamp == stamp) else None
 
@@ -207,6 +209,7 @@ def _entry(value: Any, where: str) -> Finished:
             int(value["rows"]),
             (int(value["frames"][0]), int(value["frames"][1]), int(value["frames"][2])),
             None if error is None else (str(error[0]), error[1], error[2]),
+            tuple(str(text) for text in value["warnings"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as cause:
         raise DataError(

@@ -194,13 +194,16 @@ def attributes(
 
 @contextlib.contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Yields a new file that becomes `path` when the block succeeds and vanishes when it fails."""
+    """Yields a new file that becomes `path` when the block succeeds and vanishes when it fails.
+
+    Equal contents give equal bytes: unlike `h5py.File`, it does not write the time into the file.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(descriptor)
     try:
-        with h5py.File(name, "w", track_order=True) as handle:
+        with h5py.File(_create_without_times(name)) as handle:
             yield handle
         with open(name, "rb") as stream:
             os.fsync(stream.fileno())
@@ -212,6 +215,17 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+def _create_without_times(name: str) -> h5py.h5f.FileID:
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    order = h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
+    creation.set_link_creation_order(order)
+    creation.set_attr_creation_order(order)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    return h5py.h5f.create(os.fsencode(name), h5py.h5f.ACC_TRUNC, fcpl=creation, fapl=access)
 
 
 def text_array(texts: list[str]) -> np.ndarray:
