@@ -29,6 +29,7 @@ EXIT_INTERRUPTED = 130
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
         "data": ("glrg_cli.data", "import, verify and download caption datasets"),
+        "extract": ("glrg_cli.extract", "turn videos into features"),
         "world": ("glrg_cli.world", "render the sample world: clips, captions and the truth about them"),
     },
     "Train": {
