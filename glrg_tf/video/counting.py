@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Containers and codecs that give every frame one packet with a timestamp of its own, so that packets may be counted.
 # Not among them: gif and avi (no timestamps), mpeg4 (frames packed together), vp8 (packets that show nothing).
 EXACT_CONTAINERS = ("mov", "matroska")
+INDEXED_CONTAINERS = ("mov", "avi")  # with a table of all frames
 EXACT_CODECS = frozenset(("h264", "hevc", "vp9", "av1", "mjpeg", "prores", "ffv1", "png", "rawvideo", "dnxhd"))
 
 
@@ -62,10 +63,10 @@ def read_packet_index(path: str | os.PathLike[str], limits: Limits, deadline: fl
 
 
 def header_count(source: Source) -> int | None:
-    """Frames by the index in an mp4/mov header, without reading further; None where it may not hold all of them."""
+    """Frames by the index of an mp4, mov or avi file, without reading on; None where it may not hold all of them."""
     entries = source.stream.index_entries
     declared = source.stream.frames
-    if source.family != "mov" or not 0 < declared == len(entries) <= source.limits.max_frames:
+    if source.family not in INDEXED_CONTAINERS or not 0 < declared == len(entries) <= source.limits.max_frames:
         return None
     inside = sum(entry.pos + entry.size <= source.file.size and not entry.is_discard for entry in entries)
     return inside or None

@@ -85,7 +85,7 @@ def read_once(request: Request, frame_count: int | None = None) -> Reading:
 
 def _read_all(source: Source, request: Request, guess: int) -> Reading:
     """Decodes every frame."""
-    converter = Converter(request.max_side)
+    converter = Converter(source.path, request.max_side)
     collector = Collector(source, request.plan(guess), converter)
     pts: list[int | None] = []
     for index, frame in enumerate(decoded_frames(source)):
@@ -112,7 +112,7 @@ def jump_saves(index: PacketIndex, wanted: NDArray[np.int64]) -> bool:
 def _read_groups(source: Source, request: Request, index: PacketIndex) -> Reading | None:
     """Jumps from key frame to key frame; None as soon as a frame does not come as its timestamp promised."""
     wanted = request.plan(index.count)
-    converter = Converter(request.max_side)
+    converter = Converter(source.path, request.max_side)
     collector = Collector(source, wanted, converter)
     shown = np.sort(index.pts)
     key_stamps = np.sort(index.pts[index.keys])
@@ -162,6 +162,6 @@ def _reading(
     if source.broken_at_end:
         warnings.append("the file breaks off in an error")
     if not timing.believed:
-        warnings.append("timestamps are missing or repeated: times are taken from the frame rate")
+        warnings.append("timestamps are missing or damaged: times are taken from the frame rate")
     facts = describe(source, converter.orientation, converter.stored_size or (0, 0), timing, counted)
     return Reading(guess, decoded, expected, indices, images, timing, facts, tuple(warnings))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from glrg_tf.errors import VideoError
 from glrg_tf.video.orientation import Orientation, orientation_of
+from glrg_tf.video.source import REENCODE
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -23,7 +25,8 @@ class Converter:
     A frame of another size (streams may change size on the way) is scaled to the first one's.
     """
 
-    def __init__(self, max_side: int | None) -> None:
+    def __init__(self, path: str, max_side: int | None) -> None:
+        self._path = path
         self.orientation = Orientation()
         self.stored_size: tuple[int, int] | None = None  # (width, height) of the first frame
         self._max_side = max_side
@@ -50,9 +53,13 @@ class Converter:
         self.see(frame)
         width, height = self._target
         # One thread: starting more for each frame costs more than the conversion of small pictures.
-        picture = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=1
-        )
+        try:
+            picture = self._reformatter.reformat(
+                frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=1
+            )
+        except (av.FFmpegError, ValueError, MemoryError) as error:
+            what = f"its pictures cannot be converted to RGB ({frame.format.name}, {frame.width}x{frame.height})"
+            raise VideoError(what, where=self._path, remedy=REENCODE) from error
         return self.orientation.apply(cast("NDArray[np.uint8]", picture.to_ndarray()))
 
 
@@ -93,10 +100,12 @@ class Collector:
     def _allocate(self) -> NDArray[np.uint8]:
         limits = self._source.limits
         shape = (len(self.wanted), *self._converter.shape)
+        what = f"{shape[0]} frames of {shape[2]}x{shape[1]} need too much memory"
+        remedy = "ask for fewer or smaller frames (max_side), or raise the limit"
         if np.prod(shape, dtype=object) > limits.max_bytes:
-            raise VideoError(
-                f"{shape[0]} frames of {shape[2]}x{shape[1]} need more than {limits.max_bytes / 2**20:,.0f} MiB",
-                where=self._source.path,
-                remedy="ask for fewer or smaller frames, or raise the limit",
-            )
-        return np.empty(shape, np.uint8)
+            what = f"{what}: more than {limits.max_bytes / 2**20:,.0f} MiB"
+            raise VideoError(what, where=self._source.path, remedy=remedy)
+        try:
+            return np.empty(shape, np.uint8)
+        except MemoryError:
+            raise VideoError(what, where=self._source.path, remedy=remedy) from None

@@ -110,7 +110,7 @@ def iter_frames(
     """
     limits = limits or Limits()
     with open_source(path, limits, time.monotonic() + limits.max_seconds) as source:
-        clock, converter = Clock(source), Converter(max_side)
+        clock, converter = Clock(source), Converter(source.path, max_side)
         index = -1
         for index, frame in enumerate(decoded_frames(source)):
             yield index, clock.seconds(frame.pts), converter.rgb(frame)

@@ -166,6 +166,8 @@ class Source:
             except av.FFmpegError:
                 self.broken_at_end = True
                 return
+            except IndexError:  # PyAV's flush counts streams that appeared on the way; ours has been flushed before
+                return
             self.check()
             if packet is None:
                 return

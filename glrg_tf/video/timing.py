@@ -32,7 +32,7 @@ def timing_of(source: Source, pts: Sequence[int | None] | NDArray[np.int64]) -> 
     """Timing of the frames in the order shown.
 
     Timestamps that are out of order (avi files number packets as stored, not as shown) are sorted; where some are
-    missing or equal, frames are spaced by the nominal rate.
+    missing, equal or absurd, frames are spaced by the nominal rate.
 
     Args:
         source: the open video.
@@ -43,11 +43,13 @@ def timing_of(source: Source, pts: Sequence[int | None] | NDArray[np.int64]) -> 
     stamps = np.array([] if any(stamp is None for stamp in pts) else pts, np.float64)
     stamps.sort()
     gaps = np.diff(stamps)
-    if len(stamps) < 2 or (gaps <= 0).any():
-        return Timing(np.arange(count) / nominal, nominal, count / nominal, False, count < 2)
     tick = source.tick
-    usual = float(np.median(gaps))
-    span = float(stamps[-1] - stamps[0])
+    usual = float(np.median(gaps)) if len(gaps) else 0.0
+    span = float(stamps[-1] - stamps[0]) if len(gaps) else 0.0
+    longest = source.limits.max_duration / tick
+    leaping = span > longest >= usual * count  # one damaged timestamp, rather than a long video
+    if len(stamps) < 2 or (gaps <= 0).any() or leaping:
+        return Timing(np.arange(count) / nominal, nominal, count / nominal, False, count < 2)
     uneven = np.abs(gaps - usual) > max(1.5, UNEVEN * usual)
     rate = (count - 1) / (span * tick)
     return Timing((stamps - stamps[0]) * tick, rate, (span + usual) * tick, bool(uneven.any()), True)

@@ -19,6 +19,7 @@ from glrg_tf.errors import GlrgError
 from glrg_tf.video.messages import BrokenLinkError, receive, send, send_frames
 from glrg_tf.video.probe import probe
 from glrg_tf.video.reader import Limits, read_frames
+from glrg_tf.video.source import REENCODE
 
 OPEN_FILES = 64
 CPU_GRACE = 10  # seconds of processor time beyond the wall time allowed, once for each core
@@ -57,6 +58,10 @@ def serve(commands: BinaryIO, replies: BinaryIO, task: dict[str, Any]) -> None:
         send(replies, {"error": error.what, "remedy": error.remedy})
     except MemoryError:
         send(replies, {"error": "reading it takes more memory than allowed", "remedy": "shrink the video"})
+    except (BrokenLinkError, BrokenPipeError):
+        raise
+    except Exception as error:  # an odd refusal of PyAV's; the child lives on
+        send(replies, {"error": f"the reader failed on it ({type(error).__name__}: {error})", "remedy": REENCODE})
 
 
 def limit_process(memory_bytes: int) -> None:
