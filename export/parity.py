@@ -11,14 +11,15 @@ the tolerance, either choice is right; then the log-probabilities of the chosen 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from export.margins import narrowest_margin
 from export.probes import Probes, accepted
 from export.runners import Run
-from export.signatures import REFUSED
+from export.signatures import NEVER_BELOW, REFUSED
 from glrg_tf.captioner.captioner import Caption, VideoCaptioner
 from glrg_tf.errors import ExportError
 from glrg_tf.text.tokenizer import get_tokenizer
@@ -37,7 +38,7 @@ class Agreement:
         artefact: its name.
         videos: probes compared, in each of the batch sizes.
         captions: hypotheses compared.
-        ties: videos in which a tie was decided otherwise.
+        ties: videos in which a tie was decided otherwise, by kind of probe.
         log_prob_difference: largest difference of a token's log-probability (relative beyond 1).
         score_difference: the same of a caption's score.
     """
@@ -45,7 +46,7 @@ class Agreement:
     artefact: str
     videos: int
     captions: int
-    ties: int
+    ties: dict[str, int]
     log_prob_difference: float
     score_difference: float
 
@@ -88,31 +89,11 @@ def check_hypotheses(name: str, run: Run, reference: Reference, tolerance: float
     Raises:
         ExportError: they differ; says which probe, in which batch size, and how.
     """
-    worst_log_prob = worst_score = 0.0
-    tied: set[int] = set()
-    for batch in BATCHES:
-        outputs = run_batches(run, reference.probes.features, batch)
-        for row, expected in enumerate(reference.captions):
-            found = _read(outputs, row, reference.captioner)
-            where = f"{name}: probe {row} ({reference.probes.kinds[row]}), batch {batch}"
-            if [c.token_ids for c in found] != [c.token_ids for c in expected]:
-                if not expected or not found or not reference.is_tie(row, tolerance):
-                    raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
-                tied.add(row)
-                expected = _rescored(found, reference.scores_of(row, found), reference.captioner)
-            if [c.text for c in found] != [c.text for c in expected]:
-                raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
-            log_prob = _apart([c.token_log_probs for c in found], [c.token_log_probs for c in expected])
-            score = _apart([(c.score,) for c in found], [(c.score,) for c in expected])
-            if max(log_prob, score) > tolerance:
-                raise ExportError(
-                    f"log-probabilities differ by {max(log_prob, score):.1e}, allowed {tolerance:.0e}",
-                    where=where,
-                    remedy=_REMEDY,
-                )
-            worst_log_prob, worst_score = max(worst_log_prob, log_prob), max(worst_score, score)
-    captions = sum(len(found) for found in reference.captions)
-    return Agreement(name, len(reference.captions), captions, len(tied), worst_log_prob, worst_score)
+    found = [
+        check_batch(f"{name}: batch {batch}", run_batches(run, reference.probes.features, batch), reference, tolerance)
+        for batch in BATCHES
+    ]
+    return _worst(name, found)
 
 
 def check_best(name: str, run: Run, reference: Reference, tolerance: float = TOLERANCE) -> Agreement:
@@ -121,22 +102,59 @@ def check_best(name: str, run: Run, reference: Reference, tolerance: float = TOL
     Raises:
         ExportError: they differ.
     """
-    worst, tied = 0.0, set()
+    found = []
     for batch in BATCHES:
         outputs = run_batches(run, reference.probes.features, batch)
-        for row, expected in enumerate(reference.captions):
-            text, score = outputs["caption"][row].decode(), float(outputs["score"][row])
-            best = expected[0] if expected else Caption("", REFUSED, (), ())
-            apart = _apart([(score,)], [(best.score,)])
-            where = f"{name}: probe {row} ({reference.probes.kinds[row]}), batch {batch}"
-            if text != best.text and not (expected and reference.is_tie(row, tolerance)):
-                raise ExportError(f"caption {text!r}, expected {best.text!r}", where=where, remedy=_REMEDY)
-            if apart > tolerance:
-                raise ExportError(f"scores differ by {apart:.1e}", where=where, remedy=_REMEDY)
-            if text != best.text:
-                tied.add(row)
+        found.append(check_best_batch(f"{name}: batch {batch}", outputs, reference, tolerance))
+    return _worst(name, found)
+
+
+def check_batch(name: str, outputs: dict[str, np.ndarray], reference: Reference, tolerance: float) -> Agreement:
+    """`check_hypotheses` of outputs that are there already, one row a probe."""
+    worst_log_prob = worst_score = 0.0
+    ties: Counter[str] = Counter()
+    for row, expected in enumerate(reference.captions):
+        found = read_captions(outputs, row, reference.captioner)
+        where = f"{name}, probe {row} ({reference.probes.kinds[row]})"
+        if [c.token_ids for c in found] != [c.token_ids for c in expected]:
+            if not expected or not found or not reference.is_tie(row, tolerance):
+                raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
+            ties[reference.probes.kinds[row]] += 1
+            expected = _rescored(found, reference.scores_of(row, found), reference.captioner)
+        if [c.text for c in found] != [c.text for c in expected]:
+            raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
+        log_prob = _apart([c.token_log_probs for c in found], [c.token_log_probs for c in expected])
+        score = _apart([(c.score,) for c in found], [(c.score,) for c in expected])
+        if max(log_prob, score) > tolerance:
+            raise ExportError(
+                f"log-probabilities differ by {max(log_prob, score):.1e}, allowed {tolerance:.0e}",
+                where=where,
+                remedy=_REMEDY,
+            )
+        worst_log_prob, worst_score = max(worst_log_prob, log_prob), max(worst_score, score)
+    captions = sum(len(found) for found in reference.captions)
+    return Agreement(name, len(reference.captions), captions, dict(ties), worst_log_prob, worst_score)
+
+
+def check_best_batch(name: str, outputs: dict[str, np.ndarray], reference: Reference, tolerance: float) -> Agreement:
+    """`check_best` of outputs that are there already, one row a probe."""
+    worst = 0.0
+    ties: Counter[str] = Counter()
+    for row, expected in enumerate(reference.captions):
+        text, score = _text(outputs["caption"][row]), float(outputs["score"][row])
+        best = expected[0] if expected else Caption("", REFUSED, (), ())
+        where = f"{name}, probe {row} ({reference.probes.kinds[row]})"
+        if text != best.text and not (expected and reference.is_tie(row, tolerance)):
+            raise ExportError(f"caption {text!r}, expected {best.text!r}", where=where, remedy=_REMEDY)
+        apart = _apart([(score,)], [(best.score,)])
+        # A tie is one of candidates in the middle of the search: what comes of them may score differently.
+        if text != best.text:
+            ties[reference.probes.kinds[row]] += 1
+        elif apart > tolerance:
+            raise ExportError(f"scores differ by {apart:.1e}, allowed {tolerance:.0e}", where=where, remedy=_REMEDY)
+        else:
             worst = max(worst, apart)
-    return Agreement(name, len(reference.captions), len(reference.captions), len(tied), 0.0, worst)
+    return Agreement(name, len(reference.captions), len(reference.captions), dict(ties), 0.0, worst)
 
 
 def run_batches(run: Run, features: np.ndarray, batch: int) -> dict[str, np.ndarray]:
@@ -145,31 +163,60 @@ def run_batches(run: Run, features: np.ndarray, batch: int) -> dict[str, np.ndar
     Raises:
         ExportError: the artefact fails while it runs.
     """
+    parts = [run_whole(run, features[start : start + batch]) for start in range(0, len(features), batch)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def run_whole(run: Run, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Outputs for one array of inputs.
+
+    Raises:
+        ExportError: the artefact fails while it runs.
+    """
     try:
-        parts = [run(features[start : start + batch]) for start in range(0, len(features), batch)]
+        return run(values)
     except Exception as error:  # every runtime has errors of its own
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise ExportError(f"the artefact fails in a batch of {batch}: {lines[0][:200]}", remedy=_REMEDY) from error
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        raise ExportError(
+            f"the artefact fails on an input of shape {values.shape}: {lines[0][:200]}", remedy=_REMEDY
+        ) from error
+
+
+def _worst(name: str, found: Sequence[Agreement]) -> Agreement:
+    """The agreements of one set of probes in several batch sizes as one."""
+    kinds = dict.fromkeys(kind for agreement in found for kind in agreement.ties)
+    return Agreement(
+        name,
+        found[0].videos,
+        found[0].captions,
+        {kind: max(agreement.ties.get(kind, 0) for agreement in found) for kind in kinds},
+        max(agreement.log_prob_difference for agreement in found),
+        max(agreement.score_difference for agreement in found),
+    )
 
 
 _REMEDY = "the artefact was removed; please report this with the versions that `glrg checks` prints"
 
 
-def _read(outputs: dict[str, np.ndarray], row: int, captioner: VideoCaptioner) -> list[Caption]:
+def read_captions(outputs: dict[str, np.ndarray], row: int, captioner: VideoCaptioner) -> list[Caption]:
     """The hypotheses of one video as `VideoCaptioner.generate` would return them."""
     tokenizer, captions = get_tokenizer(captioner.vocabulary.tokenizer), []
     texts = outputs.get("captions")
     for place, (ids, score) in enumerate(zip(outputs["token_ids"][row], outputs["scores"][row], strict=True)):
         length = int(np.argmin(ids != 0)) if (ids == 0).any() else len(ids)
         known = tuple(int(i) for i in ids[:length])
-        if score <= REFUSED or known in {c.token_ids for c in captions}:
+        if score <= NEVER_BELOW or known in {c.token_ids for c in captions}:
             continue
-        written = texts[row, place].decode() if texts is not None else None
+        written = _text(texts[row, place]) if texts is not None else None
         text = tokenizer.detokenize(captioner.vocabulary.decode(ids)) if written is None else written
         spent = tuple(float(x) for x in outputs["token_log_probs"][row, place][: length + 1])
         captions.append(Caption(text, float(score), known, spent))
     return captions
+
+
+def _text(value: bytes | str) -> str:
+    """TensorFlow gives utf-8, ONNX Runtime text."""
+    return value if isinstance(value, str) else value.decode()
 
 
 def _rescored(found: list[Caption], log_probs: np.ndarray, captioner: VideoCaptioner) -> list[Caption]:
@@ -198,6 +245,3 @@ def _difference(found: list[Caption], expected: list[Caption]) -> str:
         return f"{captions[0].text!r} and {len(captions) - 1} more" if captions else "nothing (refused)"
 
     return f"captions differ: {quoted(found)}, expected {quoted(expected)}"
-
-
-Check = Callable[[str, Run, Reference], Agreement]

@@ -40,19 +40,22 @@ class Probes:
         return {kind: self.kinds.count(kind) for kind in dict.fromkeys(self.kinds)}
 
 
-def make_probes(captioner: VideoCaptioner, real: np.ndarray | None = None, seed: int = 1) -> Probes:
+def make_probes(
+    captioner: VideoCaptioner, real: np.ndarray | None = None, beam_size: int | None = None, seed: int = 1
+) -> Probes:
     """Rows of every kind, in mixed order so that every batch holds several kinds.
 
     Args:
         captioner: finds the near ties.
         real: float32 (n, D), used up to 64 rows.
+        beam_size: K of the search whose ties are sought; None takes the captioner's default.
         seed: of the made rows.
     """
     rng = np.random.default_rng(seed)
     groups = {"real": np.zeros((0, captioner.config.feature_size), np.float32) if real is None else real[:_REAL]}
     groups["made"] = _made(captioner.config.streams, rng)
     groups |= _hostile(groups["made"], rng)
-    groups |= _ties(captioner, np.concatenate([groups["real"], groups["made"]]))
+    groups |= _ties(captioner, np.concatenate([groups["real"], groups["made"]]), beam_size)
     kinds = np.concatenate([[kind] * len(rows) for kind, rows in groups.items()])
     order = rng.permutation(len(kinds))
     features = np.concatenate(list(groups.values())).astype(np.float32)[order]
@@ -91,9 +94,9 @@ def _hostile(made: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray
     }
 
 
-def _ties(captioner: VideoCaptioner, rows: np.ndarray) -> dict[str, np.ndarray]:
+def _ties(captioner: VideoCaptioner, rows: np.ndarray, beam_size: int | None) -> dict[str, np.ndarray]:
     """Points close to, and right at, where the best caption of one video turns into another's."""
-    captions = [found[0].token_ids for found in captioner.generate(rows)]
+    captions = [found[0].token_ids for found in captioner.generate(rows, beam_size)]
     pairs = [(i, i + 1) for i in range(len(rows) - 1) if captions[i] != captions[i + 1]][:_PAIRS]
     if not pairs:
         return {}
@@ -101,7 +104,7 @@ def _ties(captioner: VideoCaptioner, rows: np.ndarray) -> dict[str, np.ndarray]:
     low, high, near = np.zeros(len(pairs)), np.ones(len(pairs)), start
     for bisection in range(_EDGE):
         middle = (low + high) / 2
-        found = captioner.generate(_between(start, end, middle))
+        found = captioner.generate(_between(start, end, middle), beam_size)
         same = np.array([f[0].token_ids == captions[pair[0]] for f, pair in zip(found, pairs, strict=True)])
         low, high = np.where(same, middle, low), np.where(same, high, middle)
         if bisection == _NEAR:

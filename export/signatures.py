@@ -27,7 +27,8 @@ from glrg_tf.errors import ConfigError
 
 Storage = Literal["float32", "float16"]
 REFUSED = -1e30  # a finite "minus infinity": JSON has no other
-LARGEST = 1e18  # magnitude of a feature (probabilities end at 1); sums beyond it overflow, in each runtime elsewhere
+NEVER_BELOW = -6e4  # no caption scores less: what does was refused (float16 files round REFUSED to -65504)
+LARGEST = 2.0**60  # magnitude of a feature (probabilities end at 1); sums beyond it overflow, in each runtime elsewhere
 
 
 class Hypotheses(NamedTuple):
@@ -98,8 +99,8 @@ class CaptionModule(tf.Module):
             video_gates = self._captioner.model.encode(features)
             weights = self._captioner.model.decoder_weights()
         # At the entrance: further in, max(NaN, 0) is 0 in some runtimes and NaN in others. Comparisons with NaN are
-        # false, and convert everywhere; `is_finite` does not.
-        fine = tf.reduce_all(tf.abs(features) <= LARGEST, axis=1)
+        # false, and convert everywhere; `is_finite` does not. The fourth root, because float16 files round constants.
+        fine = tf.reduce_all(tf.sqrt(tf.sqrt(tf.abs(features))) <= LARGEST**0.25, axis=1)
         video_gates = tf.where(fine[:, None], video_gates, 0.0)
         decoded = beam_search(
             weights,

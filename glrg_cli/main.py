@@ -34,10 +34,11 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Train": {
         "train": ("glrg_cli.train", "train a captioner: XE or DXE seeding, then DR boosting"),
+        "train-encoder": ("glrg_cli.train_encoder", "train an encoder: words, actions or classes of videos"),
         "glove": ("glrg_cli.glove", "Visual GloVe: semantics of clips without labels, as a stream"),
     },
     "Use and measure": {
-        "caption": ("glrg_cli.caption", "write captions for feature files"),
+        "caption": ("glrg_cli.caption", "write captions for videos and feature files"),
         "evaluate": ("glrg_cli.evaluate", "score a captioner on a dataset (BLEU, METEOR, ROUGE-L, CIDEr)"),
         "score": ("glrg_cli.score", "score any system's captions"),
         "export": ("glrg_cli.export", "write a captioner as SavedModel, ONNX or LiteRT files"),
