@@ -26,6 +26,7 @@ examples:
   glrg data import msrvtt ../shared/data/msrvtt --out data/msrvtt
   glrg data import msrvtt train_val_videodatainfo.json test_videodatainfo.json --features feats.h5 --out data/msrvtt
   glrg data import msvd video_corpus.csv youtube_mapping.txt --out data/msvd
+  glrg data import activitynet train.json val_1.json val_2.json --out data/activitynet
   glrg data import coco captions_train.json captions_val.json --out data/mine
   glrg data import table captions.csv --videos clips --tokenizer unicode --out data/mine
   glrg data import glrg-release GL-RG/data --name msrvtt --out data/msrvtt

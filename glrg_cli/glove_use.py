@@ -39,6 +39,9 @@ examples:
   glrg glove plot runs/glove --out words.png --method pca --highlight video7 --highlight video9"""
 
 
+_METHODS = {"tsne": "t-SNE", "pca": "PCA"}
+
+
 def add_parsers(actions: Any) -> None:
     """Adds the subcommands."""
     embed = actions.add_parser("embed", help="give clips their embeddings", epilog=_EMBED_EXAMPLES)
@@ -173,10 +176,10 @@ def _plot(args: argparse.Namespace, console: Console) -> int:
         raise ConfigError("the picture is a PNG", where=args.out, remedy="--out NAME.png")
     glove = load_glove(args.glove)
     videos = plot.words_of_videos(glove, args.highlight)
-    with console.progress(None, args.method, "words"):
+    with console.progress(None, _METHODS[args.method], "words"):
         words, places = plot.project(glove, args.method, args.seed or 0)
     pictures = _pictures(args, console, glove, words, places) if args.videos else {}
-    title = f"{len(words)} visual words, {args.method}"
+    title = f"{len(words)} visual words, {_METHODS[args.method]}"
     plot.draw(args.out, words, places, videos=videos, thumbnails=pictures, title=title)
     shared = set.intersection(*videos.values()) if len(videos) > 1 else set()
     console.info(

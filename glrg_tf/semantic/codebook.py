@@ -106,7 +106,7 @@ def fit_codebook(
     progress: Progress = lambda rows: None,
     epoch_done: Callable[[int, float], None] = lambda epoch, distance: None,
 ) -> CodebookFit:
-    """Clusters all clips of `stacks` in passes over them in random order.
+    """Clusters all clips of `stacks` in passes over them in random order; the best pass is kept.
 
     k-means++ on a random sample of clips chooses the first words (the reference: on 3 batches, 3 starts).
 
@@ -136,18 +136,22 @@ def fit_codebook(
     means = MiniBatchKMeans(
         config.words, init=start, n_init=1, batch_size=config.batch_rows, random_state=seed, compute_labels=False
     )
-    distances = [_mean_distance(Codebook(start), monitored)]
+    best = Codebook(start)
+    distances = [_mean_distance(best, monitored)]
     epoch_done(0, distances[0])
     for epoch in range(1, config.epochs + 1):
         buffer_bytes = config.buffer_mib * 2**20
         for batch in shuffled_batches(stacks, config.batch_rows, seed=seed, epoch=epoch, buffer_bytes=buffer_bytes):
             means.partial_fit(batch)
             progress(len(batch))
-        distances.append(_mean_distance(Codebook(means.cluster_centers_), monitored))
+        now = Codebook(means.cluster_centers_.astype(np.float32))
+        distances.append(_mean_distance(now, monitored))
         epoch_done(epoch, distances[-1])
-        if distances[-1] > distances[-2] * (1 - config.tolerance):
+        if distances[-1] <= min(distances):
+            best = now
+        if config.tolerance and distances[-1] > distances[-2] * (1 - config.tolerance):
             break
-    return CodebookFit(Codebook(np.ascontiguousarray(means.cluster_centers_, np.float32)), distances)
+    return CodebookFit(best, distances)
 
 
 def assign(

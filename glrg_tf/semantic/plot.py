@@ -43,6 +43,7 @@ def project(glove: VisualGlove, method: Method = "tsne", seed: int = 0) -> tuple
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     words = np.flatnonzero(glove.seen)
     if len(words) < 4:
@@ -51,7 +52,8 @@ def project(glove: VisualGlove, method: Method = "tsne", seed: int = 0) -> tuple
     if method == "pca":
         return words, PCA(2, svd_solver="full").fit_transform(vectors)
     perplexity = min(_PERPLEXITY, (len(words) - 1) / 3)
-    return words, TSNE(2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(vectors)
+    with threadpool_limits(1):  # one thread: the same picture everywhere
+        return words, TSNE(2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(vectors)
 
 
 def words_of_videos(glove: VisualGlove, ids: Sequence[str]) -> dict[str, set[int]]:

@@ -27,7 +27,7 @@ class CodebookConfig:
     words: int = 1500  # V, size of the visual vocabulary
     batch_rows: int = 20_000  # clips of one step
     epochs: int = 5  # most passes over all clips
-    tolerance: float = 1e-3  # stop when a pass shortens the mean distance by less than this part
+    tolerance: float = 1e-3  # stop when a pass shortens the mean distance by less than this part; 0: never
     buffer_mib: int = 256  # memory in which clips are shuffled, MiB
 
     def __post_init__(self) -> None:

@@ -85,7 +85,10 @@ class FeatureFileStacks(Stacks):
     """Streams of a `features.h5` with positions, side by side; use `open_stacks`."""
 
     def __init__(self, path: Path, streams: Sequence[str] | None, keep: Collection[str] | None) -> None:
-        self._handle, notes = _open_h5(path), []
+        if feature_layout.is_release_file(path):
+            remedy = "extract with `glrg extract --per-position`"
+            raise FeatureError("the release's files hold one vector a video, not one a clip", where=path, remedy=remedy)
+        self._handle, notes = h5py.File(path, "r"), []
         try:
             ids = feature_layout.read_ids(self._handle, "ids")
             names = list(streams or _stream_names(self._handle, path))
@@ -220,12 +223,6 @@ def _only(found: dict[str, Any], keep: Collection[str], places: Sequence[Path], 
     if len(kept) < len(wanted):
         notes.append(f"{len(wanted) - len(kept)} listed ids have no features")
     return kept
-
-
-def _open_h5(path: Path) -> h5py.File:
-    with hdf5.open_file(path):  # refuses what is no HDF5 file
-        pass
-    return h5py.File(path, "r")
 
 
 def _stream_names(handle: h5py.File, path: Path) -> Iterator[str]:

@@ -24,6 +24,7 @@ FORMATS = {
     "msrvtt": "MSR-VTT: videodatainfo.json (single, or the split files), or a folder of them",
     "msvd": "MSVD: the description corpus csv with youtube_mapping.txt, or a `vid text` list",
     "coco": "COCO captions json, one or several",
+    "activitynet": "ActivityNet Captions: train.json, val_1.json, val_2.json; every event a record with start and end",
     "table": "your own captions: csv, tsv or jsonl with the columns video, caption[, split]",
     "glrg-release": "the files of the GL-RG release: metadata and feature folders",
 }
@@ -68,7 +69,7 @@ def import_dataset(
     reader = importlib.import_module(f"glrg_tf.data.importers.{format_name.replace('-', '_')}")
     annotations: Annotations = reader.read([Path(source) for source in sources], options)
     notes = list(annotations.notes)
-    records = splits.assign(annotations.records, options.splits, notes)
+    records = splits.assign(annotations.records, options.splits, notes, annotations.aliases)
     check_text(records, options.tokenizer, mention(annotations.sources), notes)
     records = videos.attach(records, options.videos, annotations.aliases, notes)
     files = options.features or features.usable(annotations.feature_files, notes)

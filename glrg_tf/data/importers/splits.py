@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from glrg_tf.data.importers.common import mention
@@ -45,14 +45,25 @@ def from_path(path: Path) -> str:
     return ""
 
 
-def assign(records: Sequence[VideoRecord], splits_file: Path | None, notes: list[str]) -> list[VideoRecord]:
+def assign(
+    records: Sequence[VideoRecord],
+    splits_file: Path | None,
+    notes: list[str],
+    aliases: Mapping[str, Sequence[str]] | None = None,
+) -> list[VideoRecord]:
     """Returns `records` with a split each; without a splits file those that have none get one by the hash of their id.
+
+    Args:
+        records: any order; it is kept.
+        splits_file: decides over everything else.
+        notes: gains what was dropped.
+        aliases: by id, other names that the splits file may use (an event's video).
 
     Raises:
         AnnotationError: the splits file is malformed or knows none of the videos.
     """
     if splits_file is not None:
-        return _from_file(records, read_splits(splits_file), splits_file, notes)
+        return _from_file(records, read_splits(splits_file), splits_file, notes, aliases or {})
     without = [record.id for record in records if not record.split]
     if not without:
         return list(records)
@@ -122,16 +133,26 @@ def _from_lines(path: Path) -> list[tuple[str, str]]:
 
 
 def _from_file(
-    records: Sequence[VideoRecord], chosen: dict[str, str], path: Path, notes: list[str]
+    records: Sequence[VideoRecord],
+    chosen: dict[str, str],
+    path: Path,
+    notes: list[str],
+    aliases: Mapping[str, Sequence[str]],
 ) -> list[VideoRecord]:
-    kept = [dataclasses.replace(record, split=chosen[record.id]) for record in records if record.id in chosen]
+    kept, used = [], set()
+    for record in records:
+        name = next((name for name in (record.id, *aliases.get(record.id, ())) if name in chosen), None)
+        if name is not None:
+            used.add(name)
+            kept.append(dataclasses.replace(record, split=chosen[name]))
     if not kept:
         what = f"no video of the captions is in the splits file (captions: {mention([r.id for r in records])})"
         raise AnnotationError(what, where=path, remedy="use the same ids in both")
     if len(kept) < len(records):
-        left_out = [record.id for record in records if record.id not in chosen]
+        there = {record.id for record in kept}
+        left_out = [record.id for record in records if record.id not in there]
         notes.append(f"{len(left_out)} videos are not in the splits file: dropped ({mention(left_out)})")
-    unknown = sorted(set(chosen) - {record.id for record in kept})
+    unknown = sorted(set(chosen) - used)
     if unknown:
         notes.append(f"{len(unknown)} ids of the splits file have no captions: ignored ({mention(unknown)})")
     return kept
