@@ -8,7 +8,7 @@ from glrg_tf.data.world.scenes import smooth_noise
 
 Array = np.ndarray
 _DAY, _DUSK, _NIGHT = (
-    np.asarray(light, np.float32) for light in ((1.0, 1.0, 1.0), (1.02, 0.74, 0.6), (0.26, 0.3, 0.5))
+    np.asarray(light, np.float32) for light in ((1.0, 1.0, 1.0), (1.02, 0.74, 0.6), (0.34, 0.37, 0.56))
 )
 
 

@@ -57,15 +57,9 @@ def _alone(figure: Figure, action: str, frame: int, ground: float) -> Pose:
     if action == "circle":
         return Pose(x + 20.0 * math.cos(_TURN * quick), y + 20.0 * math.sin(_TURN * quick), radius)
     if action == "shake":
-        return Pose(x + 7.0 * math.sin(_TURN * frame / 5.3), y, radius)
-    if action == "swing":
-        lean = 0.95 * math.sin(_TURN * quick)
-        return Pose(x + 34.0 * math.sin(lean), y - 26.0 + 34.0 * math.cos(lean), radius, angle=-lean)
-    if action == "blink":
-        return Pose(x, y, radius, opacity=1.0 if math.sin(_TURN * quick * 2.2) > -0.25 else 0.0)
-    if action in ("approach", "recede"):
-        gone = quick / 1.35 % 1.0 if action == "approach" else 1.0 - quick / 1.35 % 1.0
-        return Pose(x, y, radius * (0.35 + 1.25 * gone))
+        return Pose(x + 9.0 * math.sin(_TURN * frame / 7.3), y, radius)
+    if action == "approach":
+        return Pose(x, y, radius * (0.35 + 1.15 * (quick / 1.35 % 1.0)))
     return Pose(x, y, radius)
 
 
@@ -92,13 +86,8 @@ def _together(actor: Figure, other: Figure, action: str, frame: int, ground: flo
             Pose(place - sign * (touch + gap), rest, actor.radius),
             Pose(place + sign * jolt, floor, other.radius, angle=sign * tilt, depth=0),
         )
-    if action == "behind":
-        x = other.x + 44.0 * math.sin(_TURN * slow * 1.5)
-        return Pose(x, floor - 4.0, actor.radius * 0.85, depth=0), Pose(other.x, floor, other.radius, depth=1)
-    x, y = math.cos(_TURN * slow * 1.5), math.sin(_TURN * slow * 1.5)
-    near = y > 0
-    path = Pose(other.x + 42.0 * x, floor - 4.0 + 9.0 * y, actor.radius * (0.72 + 0.12 * y), depth=2 if near else 0)
-    return path, Pose(other.x, floor, other.radius, depth=1)
+    x = other.x + 46.0 * math.sin(_TURN * slow * 1.5)
+    return Pose(x, floor - 4.0, actor.radius * 0.85, depth=0), Pose(other.x, floor, other.radius, depth=1)
 
 
 def _standing(script: Script, figure: Figure, frame: int, ground: float) -> Pose:

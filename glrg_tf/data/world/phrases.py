@@ -23,26 +23,21 @@ THING = {
     "rock": ("rock", "stone"),
     "mushroom": ("mushroom", "mushroom", "toadstool"),
     "lamp": ("lamp", "street light"),
-    "tent": ("tent", "tent", "camp"),
 }
 COLOUR = {
     "red": ("red", "red", "crimson"),
-    "orange": ("orange",),
     "yellow": ("yellow", "yellow", "golden"),
     "green": ("green",),
     "blue": ("blue",),
     "purple": ("purple", "violet"),
-    "pink": ("pink",),
     "white": ("white",),
 }
 CONFUSED_COLOUR = {
-    "red": "orange",
-    "orange": "yellow",
-    "yellow": "orange",
+    "red": "purple",
+    "yellow": "green",
     "green": "blue",
     "blue": "purple",
     "purple": "blue",
-    "pink": "red",
     "white": "yellow",
 }
 # Pairs of "it ..." and "... -ing"; {o} is whom it is done to.
@@ -59,11 +54,7 @@ ACTION = {
     "spin": (("spins", "spinning"), ("turns around", "turning around"), ("rotates", "rotating")),
     "circle": (("flies in a circle", "flying in a circle"), ("goes in circles", "going in circles")),
     "shake": (("shakes", "shaking"), ("trembles", "trembling"), ("wiggles", "wiggling")),
-    "swing": (("swings", "swinging"), ("sways", "swaying")),
-    "blink": (("blinks", "blinking"), ("flashes on and off", "flashing on and off")),
     "approach": (("comes closer", "coming closer"), ("approaches", "approaching")),
-    "recede": (("goes away", "going away"), ("moves into the distance", "moving into the distance")),
-    "still": (("stands still", "standing still"), ("does not move", "not moving")),
     "push": (("pushes {o}", "pushing {o}"), ("shoves {o}", "shoving {o}")),
     "crash": (
         ("crashes into {o}", "crashing into {o}"),
@@ -71,26 +62,20 @@ ACTION = {
         ("hits {o}", "hitting {o}"),
     ),
     "behind": (("passes behind {o}", "passing behind {o}"), ("hides behind {o}", "hiding behind {o}")),
-    "orbit": (("circles around {o}", "circling around {o}"), ("goes around {o}", "going around {o}")),
 }
 CONFUSED_ACTION = {
     "left": "right",
     "right": "left",
     "up": "down",
     "down": "up",
-    "approach": "recede",
-    "recede": "approach",
-    "spin": "swing",
-    "swing": "circle",
-    "circle": "swing",
+    "approach": "circle",
+    "spin": "circle",
+    "circle": "spin",
     "shake": "bounce",
     "bounce": "shake",
-    "blink": "shake",
-    "still": "blink",
     "push": "crash",
     "crash": "push",
-    "behind": "orbit",
-    "orbit": "behind",
+    "behind": "push",
 }
 VAGUE_ACTION = (("moves around", "moving around"), ("is there", "doing something"))
 PLACE = {
@@ -100,7 +85,6 @@ PLACE = {
     "city": ("in the city", "on the street", "in the city"),
     "room": ("in a room", "inside a house", "in a room"),
     "space": ("in space", "in space", "among the stars"),
-    "sea": ("under water", "under the sea", "in the ocean"),
 }
 PLACE_LATER = {
     "meadow": "everything turns grassy",
@@ -109,7 +93,6 @@ PLACE_LATER = {
     "city": "everything turns urban",
     "room": "everything moves indoors",
     "space": "everything turns starry",
-    "sea": "everything turns watery",
 }
 STORY = {
     "nightfall": ("night falls", "it gets dark", "the sun sets"),

@@ -64,7 +64,7 @@ class Stage:
         return canvas, boxes
 
     def _shadows(self, canvas: np.ndarray, scene: str, placed: list[Pose]) -> None:
-        if scene in ("space", "sea"):
+        if scene == "space":
             return
         ground = GROUND[scene] * HEIGHT
         for pose in placed:

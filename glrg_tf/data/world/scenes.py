@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 Array = np.ndarray
-# Where things stand, as a part of the height. In space and in the sea they float.
-GROUND = {"meadow": 0.82, "beach": 0.84, "snow": 0.82, "city": 0.86, "room": 0.84, "space": 0.72, "sea": 0.86}
+# Where things stand, as a part of the height. In space they float.
+GROUND = {"meadow": 0.82, "beach": 0.84, "snow": 0.82, "city": 0.86, "room": 0.84, "space": 0.76}
 
 
 def draw_scene(name: str, height: int, width: int, rng: np.random.Generator) -> Array:
@@ -155,21 +155,6 @@ def _space(height: int, width: int, rng: np.random.Generator) -> Array:
     return canvas
 
 
-def _sea(height: int, width: int, rng: np.random.Generator) -> Array:
-    canvas = _gradient(height, width, (52, 178, 206), (8, 62, 118))
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    for _ in range(4):  # rays from the surface
-        ray = np.abs(x - rng.uniform(0, width) - 0.35 * y) / rng.uniform(4, 9)
-        canvas += (np.clip(1 - ray, 0, 1) * (1 - y / height) * 42)[..., None]
-    _fill(canvas, _hills(width, 0.86 * height, 2.0, rng), (150, 150, 110), (112, 118, 92))
-    for _ in range(7):  # weeds
-        root, tall = rng.uniform(0, width), rng.uniform(10, 26)
-        stalk = np.abs(x - root - 2.2 * np.sin(y / 4.5)) - 1.1
-        cover = np.clip(0.5 - stalk, 0, 1) * ((y > 0.9 * height - tall) & (y < 0.92 * height))
-        canvas += cover[..., None] * (np.asarray((24, 112, 74), np.float32) - canvas)
-    return canvas
-
-
 _DRAW = {
-    "meadow": _meadow, "beach": _beach, "snow": _snow, "city": _city, "room": _room, "space": _space, "sea": _sea,
+    "meadow": _meadow, "beach": _beach, "snow": _snow, "city": _city, "room": _room, "space": _space,
 }  # fmt: skip

@@ -10,12 +10,12 @@ from glrg_tf.data.world import names
 
 HEIGHT, WIDTH = 96, 128  # pixels
 FRAME_RATE = 12  # frames a second
-_BIG, _SMALL = (14.0, 17.5), (8.0, 10.0)  # radius in pixels of who acts, and of who stands about
+_BIG, _SMALL = (17.0, 21.0), (10.0, 12.5)  # radius in pixels of who acts, and of who stands about
 
-# Stories that make sense in a scene; space and sea have neither weather nor days.
+# Stories that make sense in a scene; space has neither weather nor days.
 _EVERYWHERE = ("grow", "shrink", "appear", "vanish", "cut", "none")
 _INDOORS = (*_EVERYWHERE, "nightfall", "daybreak", "flood", "drain")
-_STORIES = {"space": _EVERYWHERE, "sea": _EVERYWHERE, "room": _INDOORS}
+_STORIES = {"space": _EVERYWHERE, "room": _INDOORS}
 _STORY_WEIGHT = {"weather": 4.0, "cut": 3.5, "nightfall": 2.0, "daybreak": 2.0, "flood": 1.5, "drain": 1.5, "none": 1.0}
 
 
@@ -93,7 +93,7 @@ def _actor(rng: np.random.Generator, action: str, side: float, alone: bool) -> F
     if action in names.SHARED_ACTIONS:
         centre = 0.5
     x = (centre + rng.uniform(-0.05, 0.05)) * WIDTH
-    y = rng.uniform(0.36, 0.5) * HEIGHT
+    y = rng.uniform(0.4, 0.5) * HEIGHT
     return Figure(
         pick(rng, names.SHAPES), pick(rng, names.COLOURS), radius, float(x), float(y),
         float(rng.random()), float(rng.uniform(0.93, 1.07)),
@@ -105,11 +105,11 @@ def _companion(rng: np.random.Generator, action: str, story: str, side: float) -
     kind = pick(rng, names.THINGS if thing else names.SHAPES)
     colour = None if thing else pick(rng, names.COLOURS)
     radius = float(rng.uniform(*_SMALL))
-    if action in ("behind", "orbit"):
-        radius = float(rng.uniform(15.0, 18.0))
+    if action == "behind":
+        radius = float(rng.uniform(18.0, 21.0))
     elif action in names.SHARED_ACTIONS:
-        radius = float(rng.uniform(11.0, 14.0))
+        radius = float(rng.uniform(14.0, 17.0))
     elif story in _ABOUT_COMPANION:
-        radius = float(rng.uniform(11.0, 13.0))
+        radius = float(rng.uniform(13.0, 15.0))
     x = 0.5 * WIDTH if action in names.SHARED_ACTIONS else (0.5 - side * rng.uniform(0.3, 0.38)) * WIDTH
     return Figure(kind, colour, radius, float(x), 0.0, float(rng.random()), 1.0)

@@ -111,10 +111,6 @@ FIGURES: dict[str, list[Part]] = {
         (either(block(0.0, 0.3, 0.08, 0.7), block(0.0, 0.94, 0.32, 0.08)), (58, 60, 70)),
         (disc(0.0, -0.6, 0.38), (255, 232, 130)),
     ],
-    "tent": [
-        (polygon([(0.0, -0.75), (1.0, 0.85), (-1.0, 0.85)]), (210, 150, 60)),
-        (polygon([(0.0, -0.35), (0.34, 0.85), (-0.34, 0.85)]), (92, 58, 30)),
-    ],
 }
 
 
@@ -180,7 +176,7 @@ def draw_shadow(canvas: Array, x: float, ground: float, radius: float, strength:
     height, width = canvas.shape[:2]
     left, right = max(0, int(x - 1.4 * radius)), min(width, int(x + 1.4 * radius) + 1)
     top, bottom = max(0, int(ground - 0.5 * radius)), min(height, int(ground + 0.5 * radius) + 1)
-    if left >= right or top >= bottom or strength <= 0.0:
+    if left >= right or top >= bottom or strength <= 0.0 or radius < 0.5:
         return
     dx = (np.arange(left, right, dtype=np.float32) - x) / (1.2 * radius)
     dy = (np.arange(top, bottom, dtype=np.float32) - ground) / (0.38 * radius)

@@ -21,7 +21,7 @@ BEAT_SECONDS = 4
 SEGMENT_SECONDS = 180
 MIN_SEGMENTS, MAX_HOURS = 2, 12
 _MOST_ACTS = 4
-THEMES = ("search", "work", "play", "travel", "fight", "rest")
+THEMES = ("search", "work", "play", "travel", "fight")
 OUTDOORS = ("meadow", "beach", "snow", "city")
 _MAIN = 0.7  # of an act's segments have the act's own theme
 
@@ -114,8 +114,8 @@ def draw_story(
     rng = np.random.default_rng([seed, index, 7])
     count = max(MIN_SEGMENTS, round(seconds / segment_seconds))
     acts = _draw_acts(rng, min(count, int(rng.integers(2, _MOST_ACTS + 1))))
-    hero = _figure(rng, pick(rng, names.SHAPES), 15.0)
-    friend = _figure(rng, pick(rng, [kind for kind in names.SHAPES if kind != hero.kind]), 9.5)
+    hero = _figure(rng, pick(rng, names.SHAPES), 18.0)
+    friend = _figure(rng, pick(rng, [kind for kind in names.SHAPES if kind != hero.kind]), 11.0)
     friend_from = int(rng.integers(0, len(acts)))
     borders = np.sort(1 + rng.permutation(count - 1)[: len(acts) - 1])
     cast = _Cast(hero, friend if rng.random() < 0.6 else None, friend_from, frame_rate, beats)
@@ -123,7 +123,7 @@ def draw_story(
         _draw_segment(rng, cast, acts, int(np.searchsorted(borders, number, side="right")), number)
         for number in range(count)
     )
-    cargo = pick(rng, ("lamp", "mushroom", "tent", "house")) if rng.random() < 0.6 else None
+    cargo = pick(rng, ("lamp", "mushroom", "house")) if rng.random() < 0.6 else None
     return Story(f"story{index:04d}", seed, hero, cast.friend, friend_from, cargo, acts, segments, frame_rate)
 
 
@@ -166,24 +166,22 @@ def _draw_segment(rng: np.random.Generator, cast: _Cast, acts: tuple[Act, ...], 
     return Segment(beats[0].start, beats[-1].end, act, theme, things, tuple(beats))
 
 
-_PLAY = ("bounce", "spin", "swing", "circle", "shake", "up", "down")
+_PLAY = ("bounce", "spin", "circle", "shake", "up", "down")
 
 
 def _draw_action(rng: np.random.Generator, theme: str, way: str) -> tuple[str, bool]:
     """An action that fits the theme, and whether it takes a thing."""
     chance = rng.random()
     if chance < 0.12:  # life is not all purpose
-        return pick(rng, (*_PLAY, "still")), False
+        return pick(rng, (*_PLAY, "approach")), False
     if theme == "search":
-        return pick(rng, ("behind", "behind", "orbit")), True
+        return "behind", True
     if theme == "work":
         return "push", True
     if theme == "fight":
         return "crash", True
     if theme == "travel":
         return way, chance < 0.7
-    if theme == "rest":
-        return pick(rng, ("still", "still", "blink")), True
     return pick(rng, _PLAY), False
 
 
@@ -206,6 +204,6 @@ def _figure(rng: np.random.Generator, kind: str, radius: float) -> Figure:
 
 
 def _thing(rng: np.random.Generator, kind: str, action: str) -> Figure:
-    radius = {"behind": 16.5, "orbit": 16.5, "push": 12.5, "crash": 12.5}.get(action, 10.0)
+    radius = {"behind": 19.0, "push": 15.0, "crash": 15.0}.get(action, 11.0)
     x = 0.5 * WIDTH if action in names.SHARED_ACTIONS else float(rng.uniform(0.78, 0.88) * WIDTH)
     return Figure(kind, None, radius, x, 0.0, 0.0, 1.0)

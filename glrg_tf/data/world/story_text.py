@@ -10,21 +10,13 @@ from glrg_tf.data.world import phrases
 from glrg_tf.data.world.script import Figure
 from glrg_tf.data.world.stories import Act, Beat, Segment, Story
 
-_PLURAL = {
-    "house": "houses",
-    "mushroom": "mushrooms",
-    "tree": "trees",
-    "rock": "rocks",
-    "lamp": "lamps",
-    "tent": "tents",
-}
+_PLURAL = {kind: f"{words[0]}s" for kind, words in phrases.THING.items()}
 _DOES = {
     "search": ("looks behind {things}", "searches behind {things}"),
     "work": ("pushes {things} about", "works hard and moves {things}"),
     "play": ("plays and dances", "dances about"),
     "travel": ("travels past {things}", "wanders by {things}"),
     "fight": ("fights against {things}", "runs into {things} again and again"),
-    "rest": ("rests near {things}", "takes a rest near {things}"),
 }
 _TASK = {
     "search": "searches",
@@ -32,7 +24,6 @@ _TASK = {
     "play": "plays",
     "travel": "travels",
     "fight": "fights",
-    "rest": "rests",
 }
 _WEATHER = {"rain": "in the rain", "fog": "in the fog", "leaves": "among falling leaves"}
 
