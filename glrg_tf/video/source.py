@@ -20,7 +20,7 @@ import av
 from av.stream import Discard, Disposition
 
 from glrg_tf.errors import VideoError
-from glrg_tf.video.magic import describe_bytes, lacks_moov
+from glrg_tf.video.magic import describe_bytes, lacks_moov, missing_bytes
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -284,6 +284,10 @@ def _refusal(name: str, file: GuardedFile, error: Exception) -> VideoError:
             "the video has no index (no moov atom): its recording or download was cut short",
             where=name,
             remedy="copy or download it again; a recorder's repair tool may rebuild the index",
+        )
+    if missing_bytes(file):
+        return VideoError(
+            "the video is cut short, before its first picture", where=name, remedy="copy or download it again"
         )
     if isinstance(error, MemoryError):
         return VideoError("opening the file takes too much memory", where=name, remedy="it is damaged; copy it again")

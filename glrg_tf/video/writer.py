@@ -6,6 +6,7 @@ One encoder thread and "bitexact" headers: x264 splits work by threads, and muxe
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 from collections.abc import Iterable
@@ -53,7 +54,7 @@ def write_video(
     container_format = CONTAINERS.get(target.suffix.lower())
     if container_format is None:
         raise ConfigError("cannot tell the video container", where=target, remedy=f"end it in {' '.join(CONTAINERS)}")
-    rate = Fraction(frame_rate).limit_denominator(1001)
+    rate = Fraction(frame_rate).limit_denominator(1001) if math.isfinite(frame_rate) else Fraction(0)
     if rate <= 0:
         raise ConfigError(f"the frame rate must be above 0, not {frame_rate}", where=target)
     encoder, options = _encoder(codec)
