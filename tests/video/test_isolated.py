@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from glrg_tf.errors import ConfigError, VideoError
-from glrg_tf.video import isolated, messages
+from glrg_tf.video import child as child_process
+from glrg_tf.video import messages
 from glrg_tf.video.isolated import DecoderPool, probe_isolated, read_frames_isolated
 from glrg_tf.video.reader import Limits, probe, read_frames
 from glrg_tf.video.sampling import FramePlan
@@ -117,7 +118,7 @@ def test_a_crash_costs_one_video(clip, monkeypatch):
 
 
 def test_a_child_that_hangs_is_ended(clip, monkeypatch):
-    monkeypatch.setattr(isolated, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(child_process, "GRACE_SECONDS", 0.3)
     with DecoderPool(1, limits=Limits(max_seconds=1.0)) as slow:
 
         def select(count):
@@ -159,7 +160,7 @@ def test_closing_ends_work_in_progress(clip):
 
 def test_children_write_no_files(clip):
     """The limit on file size is zero in a child: what decodes untrusted bytes cannot leave anything on the disk."""
-    child = isolated._Child(Limits(), None)
+    child = child_process.Child(Limits(), None)
     try:
         child.read(clip, np.arange, None)
         with open(f"/proc/{child._process.pid}/limits") as stream:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from glrg_tf.errors import VideoError
+from glrg_tf.video.guarded import open_regular
 from glrg_tf.video.magic import describe_bytes, missing_bytes
 from glrg_tf.video.reader import iter_frames, probe, read_frames
-from glrg_tf.video.source import open_regular
 from tests.video.made import atoms, make_video, numbered_frames
 
 
