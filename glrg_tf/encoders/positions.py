@@ -26,8 +26,14 @@ def frame_indices(plan: FramePlan, which: str, frame_count: tf.Tensor) -> tf.Ten
     Returns:
         int64 (P, k), each in 0..F-1: positions are the centres of P equal parts, floor((2i + 1) F / 2P).
     """
-    frame_count = tf.cast(frame_count, tf.int64)  # (2P - 1) F may exceed 32 bits
-    odd = tf.constant(2 * np.arange(plan.positions, dtype=np.int64) + 1)
-    centres = tf.minimum(tf.math.floordiv(odd * frame_count, 2 * plan.positions), frame_count - 1)
+    # floor(odd F / 2P) in two parts, whose products stay below F and (2P)**2: 32 bits are enough for any plan in use,
+    # and LiteRT divides no others.
+    parts = 2 * plan.positions
+    number = tf.int32 if parts <= 2**15 else tf.int64
+    count = tf.cast(frame_count, number)
+    odd = tf.constant(np.arange(1, parts, 2), number)
+    centres = odd * (count // parts) + odd * (count % parts) // parts
+    frame_count = tf.cast(frame_count, tf.int64)
+    centres = tf.minimum(tf.cast(centres, tf.int64), frame_count - 1)
     rows = centres[:, tf.newaxis] + tf.constant(offsets(plan, which))[tf.newaxis, :]
     return tf.clip_by_value(rows, 0, frame_count - 1)
