@@ -1,209 +1,212 @@
-"""`glrg caption`: sentences for feature files.
+"""`glrg caption`: sentences for videos and for feature files.
 
 Inputs are looked at before the captioner is loaded, so that a wrong path is told at once. One bad input, or one bad
-video of a feature file, does not stop the others.
+video of a feature file, does not stop the others. Captions of videos are printed as they come.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from glrg_cli import vocabularies
+from glrg_cli.caption_inputs import Failure, FeatureInput, Input, look_at
 from glrg_cli.common import Console
 from glrg_cli.parser import integer
-from glrg_tf.errors import ConfigError, DataError, FeatureError, GlrgError, VideoError
+from glrg_cli.progress import SilentProgress
+from glrg_tf.encoders.extract_items import VideoItem
+from glrg_tf.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from glrg_tf.captioner.captioner import Caption, VideoCaptioner
+    from glrg_tf.encoders.extract import Outcome
 
-HELP = "write captions for feature files"
+HELP = "write captions for videos and feature files"
 DESCRIPTION = """\
-Captions every video of the given feature files: a features.h5 of ours, a dataset folder that has one, or a file of
-the GL-RG release (`feats` (N, 1700), optional `video_ids`). CAPTIONER is a run of `glrg train`, a captioner folder or
-a preset name. A score is the natural logarithm of the caption's probability (with --compat release: minus the
-perplexity, as the released code ranks).
+Captions every input: a video of any codec, a folder of videos, a dataset, a features.h5 of ours, or a file of the
+GL-RG release (`feats` (N, 1700), optional `video_ids`). CAPTIONER is a run of `glrg train`, a captioner folder or a
+preset name. It captions videos by the encoder that it carries; --encoder names another. A score is the natural
+logarithm of the caption's probability (with --compat release: minus the perplexity, as the released code ranks).
 
 Exits 3 when some inputs fail and 4 when all do; they are listed."""
 EXAMPLES = """\
 examples:
-  glrg caption runs/a features.h5
+  glrg caption world-nano clip.mp4
+  glrg caption runs/a clips/ --n 3 --show-vocabularies
+  glrg caption runs/a clip.mp4 --encoder runs/encoder
   glrg caption runs/a features.h5 --beam 10 --n 3
-  glrg caption runs/a features.h5 --json > captions.json"""
+  glrg caption runs/a a.mp4 b.webm features.h5 --json > captions.json"""
 
-_CHUNK = 128  # videos between two movements of the progress bar
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """An input, or one video of it, that could not be captioned."""
-
-    id: str
-    error: GlrgError
+Row = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `glrg caption`."""
     parser.add_argument("captioner", metavar="CAPTIONER", help="run folder, captioner folder or preset name")
-    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="feature file, or dataset folder with features")
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="video, folder, dataset or feature file")
     parser.add_argument("--beam", type=integer(1), metavar="K", help="hypotheses kept; 1 is greedy (default: 5)")
     parser.add_argument(
         "--n", type=integer(1), default=1, metavar="N", help="captions a video, best first (default: 1)"
     )
     parser.add_argument("--compat", choices=["release"], help="decode as the released code does")
+    parser.add_argument("--encoder", metavar="ENC", help="what turns videos into features (default: the captioner's)")
+    parser.add_argument("--workers", type=integer(1, 256), metavar="N", help="decoding processes (default: one a core)")
+    parser.add_argument("--show-vocabularies", action="store_true", help="show the words of each stream that stand out")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Captions every input; returns 0, 3 (some failed) or 4 (all failed)."""
     if args.beam is not None and args.n > args.beam:
         raise ConfigError(f"--n {args.n} captions cannot come from --beam {args.beam}", remedy="raise --beam")
-    files, failures = _look_at(args.inputs)
-    results: list[dict[str, Any]] = []
-    if files:
+    inputs = look_at(args.inputs)
+    if all(isinstance(found, Failure) for found in inputs):
+        rows = [_failed(found, console) for found in inputs if isinstance(found, Failure)]
+    else:
+        session = _Session(args, console)
+        rows = list(session.rows(inputs))
+    failed = sum("error" in row for row in rows)
+    if failed:
+        console.error(f"{failed} failed, {len(rows) - failed} captioned")
+    console.result(rows)
+    if not failed:
+        return 0
+    return 3 if failed < len(rows) else 4
+
+
+class _Session:
+    """A loaded captioner and what it was asked for."""
+
+    def __init__(self, args: argparse.Namespace, console: Console) -> None:
         from glrg_tf.captioner.captioner import VideoCaptioner
 
-        captioner = VideoCaptioner.from_preset(args.captioner)
-        beam = args.beam or max(args.n, captioner.decoding.beam_size)
-        for path in files:
-            try:
-                store = _Features(path, captioner)
-            except DataError as error:
-                failures.append(Failure(str(path), error))
-                continue
-            results += _caption_file(captioner, store, beam, args, console, failures)
-    _report(results, failures, console)
-    if not failures:
-        return 0
-    return 3 if results else 4
+        self._args, self._console = args, console
+        self._captioner: VideoCaptioner = VideoCaptioner.from_preset(args.captioner)
+        self._beam = args.beam or max(args.n, self._captioner.decoding.beam_size)
+        if args.encoder is not None:
+            from glrg_cli.encoders import open_encoder
 
+            self._captioner.encoders = open_encoder(args.encoder)
+        encoders = self._captioner.encoders if args.show_vocabularies else None
+        self._labels = vocabularies.Labels(self._captioner.config.streams, encoders)
 
-def _look_at(inputs: list[str]) -> tuple[list[pathlib.Path], list[Failure]]:
-    """Sorts inputs into readable feature files and failures, without reading more than a few bytes."""
-    files, failures = [], []
-    for name in inputs:
+    def rows(self, inputs: list[Input]) -> Iterator[Row]:
+        """One row a video, in the order of the inputs; shown as they come."""
+        items = [found for found in inputs if isinstance(found, VideoItem)]
+        outcomes = self._encode(items) if items else iter(())
+        bar = self._console.progress(len(items), "captioning", "videos") if items else SilentProgress()
+        with bar as progress:
+            for found in inputs:
+                if isinstance(found, Failure):
+                    yield _failed(found, self._console)
+                elif isinstance(found, pathlib.Path):
+                    yield from self._caption_file(found)
+                else:
+                    yield self._caption_video(next(outcomes))
+                    progress.update(1)
+
+    def _encode(self, items: list[VideoItem]) -> Iterator[Outcome]:
+        from glrg_tf.encoders.extract import encode_videos
+
+        bundle, names = self._captioner.encoders, self._captioner.config.stream_names
+        if bundle is None:
+            raise ConfigError(
+                "this captioner has no encoder: it reads feature files, not videos",
+                where=self._args.captioner,
+                remedy="name one with --encoder ENC, or train the captioner with --encoder ENC",
+            )
+        return encode_videos(bundle, items, workers=self._args.workers, streams=names)
+
+    def _caption_video(self, outcome: Outcome) -> Row:
+        from glrg_tf.encoders.extract import Failed
+
+        if isinstance(outcome, Failed):
+            return _failed(Failure(outcome.item.id, outcome.error), self._console)
+        features = outcome.pooled(self._captioner.config.stream_names)
+        row = self._row(outcome.item.id, features, self._generate(features[None])[0])
+        row["video"] = str(outcome.item.path)
+        row["frames"] = {"expected": outcome.expected, "decoded": outcome.decoded, "used": outcome.used}
+        if outcome.warnings:
+            row["warnings"] = list(outcome.warnings)
+        self._show(row)
+        return row
+
+    def _caption_file(self, path: pathlib.Path) -> Iterator[Row]:
         try:
-            files.append(_feature_file(pathlib.Path(name)))
+            source = FeatureInput(path, self._captioner)
         except DataError as error:
-            failures.append(Failure(name, error))
-    return files, failures
+            yield _failed(Failure(str(path), error), self._console)
+            return
+        self._labels.add(source.labels)
+        rows: list[Row] = []
+        with self._console.progress(len(source.ids), f"captioning {path.name}", "videos") as progress:
+            for chunk in source.chunks():
+                if isinstance(chunk, Failure):
+                    rows.append(_failed(chunk, self._console))
+                    progress.update(1)
+                    continue
+                ids, features = chunk
+                found = self._generate(features)
+                rows += [self._row(i, f, captions) for i, f, captions in zip(ids, features, found, strict=True)]
+                progress.update(len(ids))
+        self._show_file([row for row in rows if row["captions"]])
+        yield from rows
 
-
-def _feature_file(path: pathlib.Path) -> pathlib.Path:
-    if path.is_dir():
-        if not (path / "features.h5").is_file():
-            raise FeatureError("the folder has no features.h5", where=path, remedy="name the feature files themselves")
-        path = path / "features.h5"
-    if not path.is_file():
-        raise DataError("no such file", where=path, remedy="check the path")
-    try:
-        with open(path, "rb") as stream:
-            start = stream.read(len(_HDF5_SIGNATURE))
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=path) from None
-    if not start:
-        raise DataError("the file is empty", where=path, remedy="copy it again")
-    if start != _HDF5_SIGNATURE:
-        if path.suffix.lower() in (".h5", ".hdf5"):
-            raise FeatureError("not an HDF5 file", where=path, remedy="copy or extract it again")
-        raise VideoError(
-            "not a feature file, and the encoders that read videos are not part of this version",
-            where=path,
-            remedy="give a features.h5 or a release file with `feats` (N, 1700)",
+    def _generate(self, features: np.ndarray) -> list[list[Caption]]:
+        return self._captioner.generate(
+            features, beam_size=self._beam, num_captions=self._args.n, compat=self._args.compat
         )
-    return path
 
+    def _row(self, video_id: str, features: np.ndarray, captions: list[Caption]) -> Row:
+        row: Row = {"id": video_id, "captions": [_entry(caption) for caption in captions]}
+        if self._args.show_vocabularies:
+            row["vocabularies"] = vocabularies.as_json(self._labels.top(features))
+        return row
 
-class _Features:
-    """The videos of one feature file, in the columns that the captioner reads."""
-
-    def __init__(self, path: pathlib.Path, captioner: VideoCaptioner) -> None:
-        from glrg_tf.data.feature_layout import is_release_file
-        from glrg_tf.data.feature_store import FeatureStore, read_feature_file
-
-        self.path, self._names = path, captioner.config.stream_names
-        self._store: FeatureStore | None = None
-        if is_release_file(path):
-            self.ids, self._values, widths = read_feature_file(path)
+    def _show(self, row: Row) -> None:
+        """A video's captions as lines, at once."""
+        entries = [f"{caption['score']:7.2f}  {caption['text']}" for caption in row["captions"]]
+        if len(entries) == 1:
+            self._console.line(f"{row['id']}  {entries[0]}")
         else:
-            self._store = FeatureStore(path)
-            self.ids, widths = self._store.ids, self._store.streams
-        for name, width in captioner.config.streams:
-            if widths.get(name) != width:
-                found = f"{name} of width {widths[name]}" if name in widths else f"no stream {name}"
-                raise FeatureError(
-                    f"the file has {found}, the captioner reads {name} of width {width}",
-                    where=path,
-                    remedy="extract the features that it was trained on: "
-                    + ", ".join(f"{stream} {size}" for stream, size in captioner.config.streams),
-                )
-        ends, end = {}, 0
-        for name, width in widths.items():
-            ends[name] = (end, end + width)
-            end += width
-        self._columns = [column for name in self._names for column in range(*ends[name])]
+            self._console.line(row["id"])
+            for entry in entries:
+                self._console.line(f"  {entry}")
+        self._show_words(row)
+        for text in row.get("warnings", ()):
+            self._console.warning(f"{row['id']}: {text}")
 
-    def read(self, first: int, last: int) -> np.ndarray:
-        """float32 (last - first, D)."""
-        if self._store is not None:
-            return self._store.read(self.ids[first:last], self._names)
-        return self._values[first:last][:, self._columns]
-
-    def chunks(self, failures: list[Failure]) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
-        """Ids and features, chunk by chunk; a chunk with a bad video is read video by video."""
-        for first in range(0, len(self.ids), _CHUNK):
-            last = min(first + _CHUNK, len(self.ids))
-            try:
-                yield self.ids[first:last], self.read(first, last)
-            except FeatureError:
-                for row in range(first, last):
-                    try:
-                        features = self.read(row, row + 1)
-                    except FeatureError as error:
-                        failures.append(Failure(self.ids[row], error))
-                        continue
-                    yield self.ids[row : row + 1], features
-
-
-def _caption_file(
-    captioner: VideoCaptioner,
-    store: _Features,
-    beam: int,
-    args: argparse.Namespace,
-    console: Console,
-    failures: list[Failure],
-) -> list[dict[str, Any]]:
-    results = []
-    with console.progress(len(store.ids), f"captioning {store.path.name}", "videos") as progress:
-        for ids, features in store.chunks(failures):
-            captions = captioner.generate(features, beam_size=beam, num_captions=args.n, compat=args.compat)
-            results += [
-                {"id": i, "captions": [_entry(c) for c in found]} for i, found in zip(ids, captions, strict=True)
+    def _show_file(self, rows: list[Row]) -> None:
+        """The captions of a feature file as one table, or with their vocabularies video by video."""
+        if self._args.show_vocabularies:
+            for row in rows:
+                self._show(row)
+        elif rows:
+            cells = [
+                (row["id"] if rank == 0 else "", caption["score"], caption["text"])
+                for row in rows
+                for rank, caption in enumerate(row["captions"])
             ]
-            progress.update(len(ids))
-    return results
+            self._console.table("", ("video", "score", "caption"), cells)
+
+    def _show_words(self, row: Row) -> None:
+        found = {
+            name: [(entry["word"], entry["value"]) for entry in words]
+            for name, words in row.get("vocabularies", {}).items()
+        }
+        for line in vocabularies.lines(found):
+            self._console.line(line)
 
 
 def _entry(caption: Caption) -> dict[str, Any]:
     return {"text": caption.text, "score": float(caption.score), "token_ids": [int(i) for i in caption.token_ids]}
 
 
-def _report(results: list[dict[str, Any]], failures: list[Failure], console: Console) -> None:
-    if results:
-        rows = [
-            (video["id"] if rank == 0 else "", caption["score"], caption["text"])
-            for video in results
-            for rank, caption in enumerate(video["captions"])
-        ]
-        console.table("", ("video", "score", "caption"), rows)
-    for failure in failures:
-        where = failure.error.where if failure.error.where and failure.id not in failure.error.where else None
-        details = "; ".join(part for part in (failure.error.what, where, failure.error.remedy) if part)
-        console.error(f"{failure.id}: {details}")
-    if failures:
-        console.error(f"{len(failures)} failed, {len(results)} captioned")
-    console.result(results + [{"id": f.id, "captions": [], "error": f.error.what} for f in failures])
+def _failed(failure: Failure, console: Console) -> Row:
+    error = failure.error
+    where = error.where if error.where and failure.id not in error.where else None
+    console.error(f"{failure.id}: " + "; ".join(part for part in (error.what, where, error.remedy) if part))
+    return {"id": failure.id, "captions": [], "error": error.what}

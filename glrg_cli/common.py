@@ -87,6 +87,11 @@ class Console:
         with self._lock:
             self._terminal().print(table)
 
+    def line(self, text: str) -> None:
+        """Prints a line of a result as it comes: only `--quiet` with `--json` drops it."""
+        if not (self.quiet and self.json_output):
+            self._say(text)
+
     # === Results ===
     def result(self, value: Any) -> None:
         """Prints `value` as the command's one JSON document when `--json` was given.

@@ -79,12 +79,18 @@ def test_people_see_a_table_on_standard_error(material, capsys):
 
 def test_some_inputs_failing_is_exit_3_and_the_rest_is_captioned(material, capsys, tmp_path):
     root, _ = material
+    (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n and no more")
+    rows = captions(capsys, root / "captioner", tmp_path / "cut.h5", root / "features.h5", expect=3)
+    assert [bool(row["captions"]) for row in rows] == [False] + 5 * [True], "in the order of the inputs"
+    assert rows[0]["id"] == str(tmp_path / "cut.h5")
+    assert "HDF5" in rows[0]["error"]
+
+
+def test_a_captioner_without_encoder_says_how_to_give_it_one(material, capsys, tmp_path):
+    root, _ = material
     (tmp_path / "clip.mp4").write_bytes(b"\0\0\0 ftypisom")
-    rows = captions(capsys, root / "captioner", tmp_path / "clip.mp4", root / "features.h5", expect=3)
-    assert sum(bool(row["captions"]) for row in rows) == 5
-    failed = [row for row in rows if not row["captions"]]
-    assert [row["id"] for row in failed] == [str(tmp_path / "clip.mp4")]
-    assert "encoders" in failed[0]["error"]
+    assert main(["caption", str(root / "captioner"), str(tmp_path / "clip.mp4")]) == 2
+    assert "--encoder" in capsys.readouterr().err
 
 
 def test_one_bad_video_does_not_stop_the_others(material, capsys, tmp_path):

@@ -67,7 +67,7 @@ class ChildDecoder:
 
     def __init__(self, plan: DecodePlan) -> None:
         self._plan = plan
-        self._arguments = [sys.executable, "-m", "glrg_tf.encoders.extract_child", json.dumps(to_dict(plan))]
+        self._arguments = [sys.executable, "-P", "-m", "glrg_tf.encoders.extract_child", json.dumps(to_dict(plan))]
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._lock = threading.Lock()
