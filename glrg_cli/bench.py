@@ -22,11 +22,12 @@ examples:
   glrg bench steps
   glrg bench decode --vocabulary 10547 --json
   glrg bench steps --only xe_step,dr_b2_step --plot bench.png
+  glrg bench serve --requests 2000
   glrg bench steps --only xe_step --peer "python my_xe.py"   (work described in GLRG_BENCH_* variables)"""
 
 _COLUMNS = ("ours ms", "plain ms", "ratio", "(spread)", "cpu ratio", "floor ms", "of floor", "peak MiB", "compile s")
 _BUSY = 1.15  # wall over processor time above which a single-threaded run was disturbed
-_SUITES = ("steps", "reward", "decode", "all")
+_SUITES = ("steps", "reward", "decode", "serve", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default="", metavar="NAMES", help="entries to run, with commas")
     parser.add_argument("--no-reference", action="store_true", help="leave the plain form out")
     parser.add_argument("--peer", metavar="CMD", help="an outside command for the same work, timed beside ours")
+    parser.add_argument(
+        "--requests", type=int, default=20000, metavar="N", help="of `serve`, at each level of load (default 20000)"
+    )
+    parser.add_argument("--captioner", metavar="CAP", help="of `serve`: what is served (default: a made one)")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="write a picture")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the rows (also printed with --json)")
 
@@ -48,6 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Measures, prints the table, writes what was asked for."""
     if min(args.threads, args.pairs) < 1 or args.vocabulary < 4:
         raise ConfigError("--threads and --pairs are at least 1, --vocabulary at least 4")
+    if args.suite == "serve":
+        return _serve(args, console)
     suite = _benchmarks("suite")
     request = suite.Request(
         suite=args.suite,
@@ -67,6 +74,28 @@ def run(args: argparse.Namespace, console: Console) -> int:
         atomic.write_json(args.out, rows)
     if args.plot:
         _benchmarks("plot").write(rows, args.plot)
+    console.result(rows)
+    return 0
+
+
+def _serve(args: argparse.Namespace, console: Console) -> int:
+    """A server under load; not part of `all`, which compares two forms of one piece of work."""
+    if args.requests < 1:
+        raise ConfigError("--requests is at least 1")
+    rows = _benchmarks("serve").run(args.captioner, args.vocabulary, args.requests, 256, console.info)
+    table = []
+    for row in rows:
+        latency = row.get("latency_s") or {}
+        cells = [row["name"], row["requests"], _number(row.get("requests_per_s"))]
+        cells += [_milliseconds(latency.get(name)) for name in ("p50", "p95", "p99")]
+        table.append([*cells, row.get("wrong", ""), row.get("errors", ""), row.get("refused", "")])
+    columns = ("load", "requests", "requests/s", "p50 ms", "p95 ms", "p99 ms", "other captions", "errors", "refused")
+    console.table("one server process, captions compared with the offline ones", columns, table)
+    growth = rows[0].get("memory_growth_second_half")
+    if growth is not None:
+        console.info(f"memory over the second half: {100 * growth:+.2f} %, at most {rows[0]['peak_rss_mb']:.0f} MiB")
+    if args.out:
+        atomic.write_json(args.out, rows)
     console.result(rows)
     return 0
 

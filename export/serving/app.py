@@ -113,6 +113,7 @@ class Application:
     # === TF Serving's interface ===
     async def _predict(self, request: Request) -> Response:
         self._check_version(request)
+        self.batcher.refuse_if_full()
         body = await read_body(request, self.settings.max_json_bytes, self.settings.body_timeout_s)
         call = await _aside(len(body), self._understand, body)
         key = (call.signature, *((name, array.shape[1:]) for name, array in call.inputs.items()))

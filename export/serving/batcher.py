@@ -65,6 +65,18 @@ class Batcher:
             await self._runner
         self._executor.shutdown()
 
+    def refuse_if_full(self, rows: int = 1) -> None:
+        """Refuses what would find no place now; also worth asking before a request is even read.
+
+        Raises:
+            RequestError: 429 where the queue is full, 503 where the server stops.
+        """
+        if not self._open:
+            raise RequestError(503, "the server is stopping", retry_after_s=5)
+        # A request larger than the whole queue may wait alone, or it could never be answered.
+        if self.waiting_rows and self.waiting_rows + rows > self._max_queue:
+            raise busy(f"{self.waiting_rows} videos are waiting already")
+
     async def submit(self, key: Hashable, function: Function, inputs: Arrays) -> Arrays:
         """Runs `function` on `inputs` (rows, ...), together with other requests of equal `key`.
 
@@ -75,11 +87,7 @@ class Batcher:
             RequestError: 429 where the queue is full, 503 where the server stops.
         """
         rows = len(next(iter(inputs.values())))
-        if not self._open:
-            raise RequestError(503, "the server is stopping", retry_after_s=5)
-        # A request larger than the whole queue may wait alone, or it could never be answered.
-        if self.waiting_rows and self.waiting_rows + rows > self._max_queue:
-            raise busy(f"{self.waiting_rows} videos are waiting already")
+        self.refuse_if_full(rows)
         job = _Job(key, function, inputs, rows, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self.waiting_rows += rows

@@ -70,6 +70,7 @@ class CaptionService:
             VideoError: a file that cannot be decoded.
             ClientDisconnect: the client has gone.
         """
+        self._batcher.refuse_if_full()
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
             return JSONResponse(await self._from_features(request))

@@ -71,7 +71,8 @@ def parse_call(value: Any, signatures: Mapping[str, Signature]) -> Call:
     """
     if not isinstance(value, dict):
         raise RequestError(400, "the body must be a JSON object", remedy='{"instances": [{"features": [...]}]}')
-    name = value.get("signature_name") or DEFAULT_SIGNATURE
+    name = value.get("signature_name", "")
+    name = DEFAULT_SIGNATURE if name is None or name == "" else name
     if not isinstance(name, str) or name not in signatures:
         raise RequestError(400, f"no signature {_shown(name)}", remedy="there are: " + ", ".join(signatures))
     if ("instances" in value) == ("inputs" in value):
