@@ -1,0 +1,1 @@
+"""Exported captioners without Python: a C program, and what compiles and runs it."""
