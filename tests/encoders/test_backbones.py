@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -22,6 +26,7 @@ from glrg_tf.errors import CheckpointError, ConfigError
 from tests.encoders import plain_resnet
 from tests.encoders.made_backbones import TINY, normal, state, tensor
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PARAMETERS = {
     "resnext101_32x8d": 88_791_336,
     "resnext50_32x4d": 25_028_904,
@@ -196,6 +201,21 @@ def test_grouped_convolution_equals_one_convolution_a_group(monkeypatch, strides
         np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5)
     single = tf.nn.conv2d(x[..., 3:6], layer.kernel[..., 2:4], strides, padding.upper())
     np.testing.assert_allclose(native[0][..., 2:4], single, rtol=1e-5, atol=1e-5)
+
+
+def test_grouped_convolutions_learn_without_onednn():
+    """TensorFlow's other kernels have no gradient of them; the layer works all the same."""
+    code = (
+        "import tensorflow as tf\n"
+        "from glrg_tf.encoders.backbones import grouped_convolution as g\n"
+        "layer, x = g.GroupedConv2D(8, (3, 3), 4), tf.ones((1, 5, 5, 12))\n"
+        "with tf.GradientTape() as tape:\n"
+        "    total = tf.reduce_sum(layer(x))\n"
+        "assert float(tf.reduce_sum(tape.gradient(total, layer.kernel))) == 9 * 9 * 3 * 8\n"
+    )
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr[-2000:]
 
 
 def test_groups_must_divide_the_channels():
