@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from glrg_cli import grammar_world
 from glrg_cli.main import main
+from tests import grammar_world
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = ["model.pool_size=32", "model.embedding_size=32", "model.hidden_size=32", "train.batch_size=8"]

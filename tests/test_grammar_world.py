@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from glrg_cli import grammar_world
+from tests import grammar_world
 
 SIZES = {"train": 60, "test": 20}
 

@@ -1,4 +1,4 @@
-"""A made-up world for `glrg demo`: who does what, where; features that really tell it, captions that say it.
+"""A made-up dataset for tests: who does what, where; features that really tell it, captions that say it.
 
 A video is a triple (who, action, place). Its 1700 columns are the released layout: long-range words tell the action,
 short-range words the action and who, keyframe words who and where, each as a fixed random direction per concept plus
@@ -110,7 +110,7 @@ def write_source(folder: str | os.PathLike[str], seed: int, sizes: dict[str, int
         rows = [{"video": v.id, "split": v.split, "captions": list(v.captions)} for v in videos]
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         atomic.write_text(scratch / "captions.jsonl", lines)
-        producer = {"producer": "glrg demo", "backbone": "none: made up"}
+        producer = {"producer": "tests", "backbone": "none: made up"}
         write_features(scratch / "features.h5", [v.id for v in videos], make_features(seed, videos), producer)
 
 
