@@ -161,7 +161,9 @@ def _log_to(console: Console) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             console.warning(self.format(record))
 
-    for name in ("uvicorn.error", "export.serving"):
+    # Of what clients send wrongly the metrics tell; a line for each would fill disks.
+    for name, level in (("uvicorn.error", logging.ERROR), ("export.serving", logging.WARNING)):
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [Handler(logging.WARNING)], False
-        logger.setLevel(logging.WARNING)
+        logger.handlers, logger.propagate = [Handler(level)], False
+        logger.setLevel(level)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 PAGE = Path(__file__).resolve().parents[1] / "demo"
 _PAGE_FILES = {"/": "index.html", "/style.css": "style.css", "/app.js": "app.js", "/favicon.svg": "favicon.svg"}
 _LARGE = 2**18  # bytes of JSON worth a thread of their own
+_MANY = 16  # videos whose answer is worth one
+Given = TypeVar("Given")
 Answer = TypeVar("Answer")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -115,14 +117,14 @@ class Application:
         self._check_version(request)
         self.batcher.refuse_if_full()
         body = await read_body(request, self.settings.max_json_bytes, self.settings.body_timeout_s)
-        call = await _aside(len(body), self._understand, body)
+        call = await _aside(len(body) > _LARGE, self._understand, body)
         key = (call.signature, *((name, array.shape[1:]) for name, array in call.inputs.items()))
         run: Callable[[Arrays], Arrays] = functools.partial(self.engine.run, call.signature)
         work = self.batcher.submit(key, run, call.inputs)
         outputs = await while_connected(request, work, self.settings.request_timeout_s)
         rows = len(next(iter(outputs.values())))
         self.monitor.observe_captions("features" if "features" in call.inputs else "frames", rows)
-        return JSONResponse(predict.format_outputs(outputs, call.by_row))
+        return await _aside(rows > _MANY, lambda outputs: _predicted(outputs, call.by_row), outputs)
 
     def _understand(self, body: bytes) -> predict.Call:
         return predict.parse_call(predict.parse_json(body), self.engine.signatures)
@@ -178,9 +180,13 @@ class Application:
         return handle
 
 
-async def _aside(size: int, function: Callable[[bytes], Answer], body: bytes) -> Answer:
-    """Runs what takes long for large bodies in a thread, so that other clients do not wait."""
-    return await asyncio.to_thread(function, body) if size > _LARGE else function(body)
+async def _aside(large: bool, function: Callable[[Given], Answer], value: Given) -> Answer:
+    """Runs what takes long for large requests in a thread, so that other clients do not wait."""
+    return await asyncio.to_thread(function, value) if large else function(value)
+
+
+def _predicted(outputs: Arrays, by_row: bool) -> Response:
+    return JSONResponse(predict.format_outputs(outputs, by_row))
 
 
 async def _file(name: str, request: Request) -> Response:

@@ -35,7 +35,7 @@ class Batcher:
     """Runs functions of batches for many requests at once.
 
     Args:
-        max_batch: rows run at once; a larger request runs alone.
+        max_batch: rows run at once; a larger request, up to the queue's size, runs alone.
         max_wait_s: seconds a row waits for others before a batch that is not full runs.
         max_queue: rows that may wait.
         observe: told the rows of each batch.
@@ -69,12 +69,13 @@ class Batcher:
         """Refuses what would find no place now; also worth asking before a request is even read.
 
         Raises:
-            RequestError: 429 where the queue is full, 503 where the server stops.
+            RequestError: 429 where the queue is full, 503 where the server stops, 413 where it is more than ever fits.
         """
         if not self._open:
             raise RequestError(503, "the server is stopping", retry_after_s=5)
-        # A request larger than the whole queue may wait alone, or it could never be answered.
-        if self.waiting_rows and self.waiting_rows + rows > self._max_queue:
+        if rows > self._max_queue:
+            raise RequestError(413, f"{rows} videos in one request, at most {self._max_queue}", "send several requests")
+        if self.waiting_rows + rows > self._max_queue:
             raise busy(f"{self.waiting_rows} videos are waiting already")
 
     async def submit(self, key: Hashable, function: Function, inputs: Arrays) -> Arrays:

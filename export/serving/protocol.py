@@ -1,7 +1,7 @@
 """HTTP/1.1 connections with limits that uvicorn does not set: headers in time, connections counted, JSON errors.
 
-A client that sends its headers a letter at a time, opens connections and says nothing, or goes on sending a body that
-has been refused, is cut off. Until then it costs a socket and a timer.
+A client that sends its headers a letter at a time, opens connections and says nothing, does not read its answers, or
+goes on sending a body that has been refused, is cut off. Until then it costs a socket and a timer.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class _LimitedProtocol(H11Protocol):
     limits: ServeSettings
     _header_timer: asyncio.TimerHandle | None = None
     _linger_timer: asyncio.TimerHandle | None = None
+    _reading_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -60,8 +61,17 @@ class _LimitedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._header_timer, self._linger_timer = _cancel(self._header_timer), _cancel(self._linger_timer)
+        self._reading_timer = _cancel(self._reading_timer)
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reading_timer = self.loop.call_later(self.limits.body_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._reading_timer = _cancel(self._reading_timer)
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         self._answer(400, msg.rstrip("."))

@@ -66,9 +66,11 @@ def test_a_full_queue_refuses_at_once_and_recovers():
         assert 'glrg_requests_total{route="/v1/models:predict",status="429"} 30.0' in metrics(server)
 
 
-def test_a_request_larger_than_batch_and_queue_is_answered():
-    with LiveServer(max_batch=2, max_queue=4) as server:
-        assert len(server.predict(*rows(50)).json["predictions"]) == 50
+def test_a_request_may_be_larger_than_a_batch_but_not_than_the_queue():
+    with LiveServer(max_batch=2, max_queue=40) as server:
+        assert len(server.predict(*rows(40)).json["predictions"]) == 40
+        answer = server.predict(*rows(41))
+        assert answer.status == 413 and "at most 40" in answer.error
 
 
 def test_what_takes_too_long_is_given_up():

@@ -99,6 +99,13 @@ def test_slow_clients_are_cut_off_in_time(strict, data):
     assert time.monotonic() - started < 3
 
 
+def test_a_client_that_does_not_read_its_answers_is_cut_off(strict):
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=5) as connection:
+        connection.sendall(head("GET", "/app.js") * 1500)  # far more than the buffers of both sides hold
+        until(lambda: strict.open_connections == 1)
+        until(lambda: strict.open_connections == 0)
+
+
 def test_too_many_connections_are_told_so_and_places_are_given_back(strict):
     held = [socket.create_connection(("127.0.0.1", strict.port), timeout=5) for _ in range(20)]
     until(lambda: strict.open_connections == 20)
