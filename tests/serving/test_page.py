@@ -168,3 +168,17 @@ def test_a_server_without_encoders_takes_features_only(browser, tmp_path):
         assert text(browser, "source-title") == "Features" and str(WIDTH) in text(browser, "drop-hint")
         choose(browser, tmp_path / "clip.mp4", b"12345")
         wait(browser, lambda: "no encoders" in text(browser, "problem-what"))
+
+
+def test_the_saliency_panel_waits_for_pictures(page, tmp_path):
+    choose(page, tmp_path / "clip.mp4", bytes([1, 2, 3, 4, 5]))
+    wait(page, lambda: element(page, "found").is_displayed())
+    assert not element(page, "saliency").is_displayed()
+    dot = "data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
+    page.execute_script(
+        f"renderSaliency([{{word: 'man', image: '{dot}'}}, {{word: 'dog', image: '{dot}'}},"
+        " {word: 'bad', image: 'http://example.org/x.png'}])"
+    )
+    assert [button.text for button in page.find_elements("css selector", "#saliency-words button")] == ["man", "dog"]
+    page.find_elements("css selector", "#saliency-words button")[1].click()
+    assert "dog" in element(page, "saliency-image").get_attribute("alt")
