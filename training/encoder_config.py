@@ -49,3 +49,17 @@ def learning_rate(settings: EncoderTraining, step: int, total: int) -> float:
         return settings.learning_rate * (step + 1) / rise
     done = (step - rise) / max(1, total - rise)
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+def default_training(kind: str, preset: str) -> EncoderTraining:
+    """The settings a kind of encoder begins with: nano for minutes on a processor, paper for a GPU."""
+    if preset == "paper":
+        # With published weights below the last layers; on many videos. Not measured: no such data at hand.
+        flip = kind == "keyframe"
+        return EncoderTraining(
+            epochs=30, draws=1, learning_rate=3e-4, weight_decay=1e-2, shift=0.1, flip=flip, memory_mb=8192, workers=8
+        )
+    chosen = EncoderTraining()
+    if kind == "keyframe":
+        return dataclasses.replace(chosen, epochs=30, flip=True)
+    return chosen

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import tensorflow as tf
 
 from glrg_tf.encoders.presets import StreamSpec
-from glrg_tf.encoders.resize import resize_frames_numpy
+from glrg_tf.encoders.resize import resize_frames
 from glrg_tf.errors import DataError, VideoError
 from glrg_tf.video.reader import iter_frames, probe, read_frames
 from glrg_tf.video.sampling import FramePlan
@@ -45,7 +46,7 @@ class FrameSource:
     """
 
     def __init__(self, videos: Sequence[LabelledVideo], spec: StreamSpec, memory: int, workers: int) -> None:
-        self._spec, self._workers = spec, workers
+        self._spec, self._workers, self._resize = spec, workers, byte_resizer(spec)
         self.failed: list[tuple[str, VideoError]] = []
         self._entries: list[_Entry] = []
         self._videos, self._memory = list(videos), memory
@@ -150,10 +151,19 @@ class FrameSource:
         entry.count = len(entry.images)
         return True
 
-    def _resize(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (n, H, W, 3) -> uint8 (n, h, w, 3)."""
-        small = resize_frames_numpy(images, self._spec.input_size, self._spec.fit)
-        return np.clip(np.rint(small), 0, 255).astype(np.uint8)
+
+def byte_resizer(spec: StreamSpec) -> Callable[[np.ndarray], np.ndarray]:
+    """A function uint8 (n, H, W, 3) -> uint8 (n, h, w, 3), for any H and W.
+
+    Compiled, and not NumPy's: the threads of NumPy's matrix library wait for each other where cores are busy.
+    """
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)], autograph=False)
+    def resize(images: tf.Tensor) -> tf.Tensor:
+        small = tf.round(resize_frames(images, spec.input_size, spec.fit))
+        return tf.cast(tf.clip_by_value(small, 0.0, 255.0), tf.uint8)
+
+    return lambda images: resize(images).numpy()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -35,8 +35,8 @@ from training.encoder_frames import Draws, FrameSource, fixed_batches
 from training.encoder_labels import LabelledVideos
 
 
-class EncoderReporter:
-    """What a run tells its owner; silent by default."""
+class EncoderReporter(Protocol):
+    """What a run tells its owner."""
 
     def work(self, name: str, total: int, unit: str) -> None:
         """A piece of work of `total` units begins."""
@@ -46,6 +46,10 @@ class EncoderReporter:
 
     def message(self, text: str) -> None:
         """One sentence."""
+
+
+class SilentReporter(EncoderReporter):
+    """Tells nobody."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +104,7 @@ class EncoderTrainer:
             raise ConfigError("a classifier file cannot be trained further", where=stream.spec.name)
         self.stream, self.material, self.settings, self.plan = stream, material, settings, plan
         self.run, self.seed, self.stop, self.extra = Path(run), seed, stop, dict(extra or {})
-        self.reporter = reporter or EncoderReporter()
+        self.reporter = reporter or SilentReporter()
         self.model = stream.model
         self._logits = keras.Model(self.model.input, self.model.get_layer("head").output)
         self._random = [layer.seed_generator for layer in self.model.layers if hasattr(layer, "seed_generator")]

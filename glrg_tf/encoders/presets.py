@@ -8,6 +8,7 @@ the 2D networks, the input sizes and the layers after them are ours.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from typing import Literal
 
 from glrg_tf.errors import ConfigError
@@ -108,6 +109,28 @@ def paper_spec(kind: Kind, labels: tuple[str, ...] = (), width: int | None = Non
             common, frames=16, input_size=(112, 112), width=wide, normalise="kinetics", **replaced
         )
     return dataclasses.replace(common, frames=1, width=len(labels) or width or 1000, **replaced)
+
+
+def with_backbone(spec: StreamSpec, backbone: str) -> StreamSpec:
+    """The stream on another 2D network: one of torchvision's that we build, or any of keras.applications.
+
+    Raises:
+        ConfigError: no such network.
+    """
+    from glrg_tf.encoders.backbones.applications import applications_names
+    from glrg_tf.encoders.backbones.architectures import ARCHITECTURES
+
+    known = [name for name, entry in ARCHITECTURES.items() if entry.config.rank == 2]
+    if backbone not in known and backbone not in applications_names():
+        near = difflib.get_close_matches(backbone, [*known, *applications_names()], n=1)
+        remedy = (
+            f"did you mean '{near[0]}'?" if near else "known: " + ", ".join([*known, "those of keras.applications"])
+        )
+        raise ConfigError(f"no backbone '{backbone}'", where="backbone", remedy=remedy)
+    if spec.kind == "short_range":  # its 3D network keeps its normalisation
+        return dataclasses.replace(spec, backbone=backbone)
+    own = backbone not in known  # networks of keras.applications normalise pixels themselves
+    return dataclasses.replace(spec, backbone=backbone, normalise="none" if own else "imagenet")
 
 
 def preset(name: str) -> EncoderConfig:

@@ -4,7 +4,9 @@
                           keras.applications by name
     3D, on a short clip   3D-ResNet-18
 
-The layers of a 2D backbone are named `frame_...`, those of the 3D one `clip_...`.
+The layers of a 2D backbone of ours are named `frame_...`, those of the 3D one `clip_...`; a network of
+keras.applications is one layer of its own name, takes pixels 0..255 (so such a stream has normalise="none") and keeps
+its names inside.
 """
 
 from __future__ import annotations
@@ -29,14 +31,19 @@ def frame_backbone(spec: StreamSpec) -> str:
     return spec.backbone or FRAME_BACKBONES[spec.kind]
 
 
+def takes_pixels(spec: StreamSpec) -> bool:
+    """Whether the 2D network wants pixels 0..255 because it normalises them itself (those of keras.applications)."""
+    return frame_backbone(spec) not in ARCHITECTURES
+
+
 def frame_map(x: keras.KerasTensor, spec: StreamSpec) -> keras.KerasTensor:
     """The last map of the 2D network: normalised frames (N, h, w, 3) -> (N, h', w', C)."""
     name = frame_backbone(spec)
     if name in ARCHITECTURES:
         return resnet_maps(x, ARCHITECTURES[name].config, prefix=_FRAME)["layer4"]
-    from glrg_tf.encoders.backbones.applications import application_map
+    from glrg_tf.encoders.backbones.applications import applications_backbone
 
-    return application_map(x, name, prefix=_FRAME)
+    return applications_backbone(name, spec.input_size, None)(x)
 
 
 def clip_features(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -46,7 +53,7 @@ def clip_features(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def put_weights(model: keras.Model, spec: StreamSpec, file: str | os.PathLike[str]) -> str:
-    """Puts converted torchvision weights (`glrg convert torchvision`) where they belong in an encoder.
+    """Puts published weights where they belong in an encoder.
 
     The last layer is taken too where it fits: a keyframe encoder of 1000 classes then *is* the published classifier,
     and a short-range encoder of 400 actions begins as the published 3D-ResNet-18 (the weights of the 2D half of its
@@ -55,7 +62,8 @@ def put_weights(model: keras.Model, spec: StreamSpec, file: str | os.PathLike[st
     Args:
         model: an encoder of the paper preset.
         spec: its settings.
-        file: weights of the 2D or the 3D network; call twice for both.
+        file: a file of `glrg convert torchvision` for the 2D or the 3D network (call twice for both); for a network of
+            keras.applications "imagenet" (Keras downloads them) or a file that Keras saved, without the last layer.
 
     Returns:
         What was put where, for people.
@@ -66,6 +74,8 @@ def put_weights(model: keras.Model, spec: StreamSpec, file: str | os.PathLike[st
     from glrg_tf.encoders.backbones.load import assign_weights
     from glrg_tf.encoders.backbones.weights_file import read_weights
 
+    if spec.backbone and spec.backbone not in ARCHITECTURES:
+        return _put_application_weights(model, spec, file)
     origin, weights = read_weights(file)
     layers = {layer.name for layer in model.layers}
     prefix = _CLIP if origin.arch == CLIP_BACKBONE else _FRAME
@@ -88,3 +98,12 @@ def put_weights(model: keras.Model, spec: StreamSpec, file: str | os.PathLike[st
     head.kernel.assign(full)
     head.bias.assign(bias)
     return f"{origin.arch} ({origin.source}) with its last layer"
+
+
+def _put_application_weights(model: keras.Model, spec: StreamSpec, file: str | os.PathLike[str]) -> str:
+    from glrg_tf.encoders.backbones.applications import applications_backbone
+
+    trained = applications_backbone(spec.backbone, spec.input_size, None, file)
+    network = next(layer for layer in model.layers if layer.name == trained.name)
+    network.set_weights(trained.get_weights())
+    return f"{spec.backbone} ({os.fspath(file)}); the last layer is new"

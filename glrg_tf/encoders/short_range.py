@@ -19,13 +19,19 @@ def build_short_range(spec: StreamSpec) -> keras.Model:
     """The network: float32 (N, k, h, w, 3) RGB 0..255 -> (N, J) probabilities."""
     frames = layers.frames_input(spec)
     x = layers.normalise(frames, spec.normalise)
-    if spec.preset == "paper" or spec.backbone:
-        from glrg_tf.encoders.pretrained import clip_features, frame_map
+    if spec.preset == "paper":
+        from glrg_tf.encoders.pretrained import clip_features
 
         moving = clip_features(x)
-        still = keras.ops.mean(frame_map(layers.fold_frames(x), spec), axis=(1, 2))
     else:
-        moving, still = _nano_motion(x), _nano_frames(layers.fold_frames(x))
+        moving = _nano_motion(x)
+    if spec.preset == "paper" or spec.backbone:
+        from glrg_tf.encoders.pretrained import frame_map, takes_pixels
+
+        still = frame_map(layers.fold_frames(frames if takes_pixels(spec) else x), spec)
+        still = keras.ops.mean(still, axis=(1, 2))
+    else:
+        still = _nano_frames(layers.fold_frames(x))
     still = keras.ops.mean(layers.unfold_frames(still, spec.frames), axis=1)
     stacked = keras.layers.Concatenate(name="stacked")([still, moving])
     stacked = keras.layers.Dropout(0.2, seed=1, name="dropout")(stacked)

@@ -36,7 +36,8 @@ class StreamEncoder:
     def __init__(
         self, spec: StreamSpec, model: keras.Model | Callable[[np.ndarray], np.ndarray], source: Path | None = None
     ) -> None:
-        self.spec, self.model, self.source = spec, model, source
+        self.spec, self.source = spec, source
+        self.model: Any = model
         self._functions: dict[bool, Callable[[tf.Tensor], tf.Tensor]] = {}
 
     @classmethod
