@@ -13,7 +13,13 @@ from glrg_tf.errors import ConfigError
 
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that raises `ConfigError` where the standard one exits, and never guesses abbreviations."""
+    """An `ArgumentParser` that raises `ConfigError` where the standard one exits, and never guesses abbreviations.
+
+    Attributes:
+        default_command: the subcommand that is meant where the first word names none; None requires one.
+    """
+
+    default_command: str | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
@@ -26,6 +32,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_strictly(self, arguments: list[str]) -> argparse.Namespace:
         """Parses `arguments`; an unknown option names the nearest known one of the chosen subcommand."""
+        first = next((word for word in arguments if not word.startswith("-")), None)
+        if self.default_command is not None and first is not None and first not in _children(self):
+            arguments = [self.default_command, *arguments]
         known, extra = self.parse_known_args(arguments)
         if extra:
             leaf = chosen_leaf(self, arguments)

@@ -31,10 +31,17 @@ def jpeg_uri(image: np.ndarray, side: int = 240, quality: int = 72) -> str:
 
 
 def film(images: Sequence[np.ndarray], description: str) -> Html:
-    """Frames side by side, in order of time; `description` is for those who do not see them."""
+    """Frames in order of time, wide ones two in a row, tall ones all in one; `description` is for those who cannot see.
+
+    Args:
+        images: uint8 (H, W, 3), all of one size.
+        description: what the frames are of.
+    """
+    height, width = images[0].shape[:2]
+    columns = len(images) if height > width else min(2, len(images))
+    shape = f"aspect-ratio:{width}/{height}" if 0.4 < width / height < 2.5 else "aspect-ratio:1"
     names = [f"{description}, frame {number} of {len(images)}" for number in range(1, len(images) + 1)]
-    return tag(
-        "div",
-        [tag("img", src=jpeg_uri(image), alt=name) for image, name in zip(images, names, strict=True)],
-        class_="film",
-    )
+    pictures = [
+        tag("img", src=jpeg_uri(image), alt=name, style=shape) for image, name in zip(images, names, strict=True)
+    ]
+    return tag("div", pictures, class_="film", style=f"grid-template-columns:repeat({columns},1fr)")

@@ -20,14 +20,15 @@ h3 { font-size: .8rem; font-weight: 600; color: var(--soft); margin: .9rem 0 .25
 .lead { color: var(--soft); max-width: 50rem; }
 .lead p { margin: .4rem 0; }
 code { font-size: .9em; background: var(--line); border-radius: 4px; padding: .05em .3em; overflow-wrap: anywhere; }
-.grid { display: grid; gap: 1rem; margin-top: 1rem;
+.grid { display: grid; gap: 1rem; margin-top: 1rem; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .9rem 1rem; min-width: 0;
   overflow: hidden; overflow-wrap: anywhere; }
 .card > :first-child { margin-top: 0; }
 .card.failed { border-color: var(--bad); }
-.film { display: flex; gap: 2px; margin: -.9rem -1rem .8rem; background: #000; height: 8.5rem; overflow: hidden; }
-.film img { flex: 1 1 0; min-width: 0; height: 100%; object-fit: cover; display: block; }
+.film { display: grid; gap: 2px; }
+.film img { width: 100%; object-fit: cover; display: block; }
+.card > .film:first-child { margin: -.9rem -1rem .8rem; }
 .name { font-weight: 600; font-size: .85rem; color: var(--soft); margin: 0; }
 .caption { font-size: 1.15rem; font-weight: 600; margin: .15rem 0 .1rem; }
 .score { color: var(--soft); font-size: .8rem; font-weight: 400; white-space: nowrap; }
