@@ -106,7 +106,7 @@ class EncoderTrainer:
         self.run, self.seed, self.stop, self.extra = Path(run), seed, stop, dict(extra or {})
         self.reporter = reporter or SilentReporter()
         self.model = stream.model
-        self._logits = keras.Model(self.model.input, self.model.get_layer("head").output)
+        self._logits = keras.Model(self.model.input, self.model.get_layer("logits").output)
         self._random = [layer.seed_generator for layer in self.model.layers if hasattr(layer, "seed_generator")]
         self._optimizer = _optimizer(settings)
         self._optimizer.build(self.model.trainable_variables)

@@ -25,10 +25,20 @@ def build_keyframe(spec: StreamSpec) -> keras.Model:
         x = layers.convolve(x, 16, "stem", strides=2)
         x = layers.convolve(x, 24, "reduce", strides=2)
         x = layers.residual(x, 48, "block1", strides=2)
-        x = layers.residual(x, 80, "block2", strides=2)
+        x = layers.residual(x, 64, "block2")
     x = keras.layers.Identity(name="map")(x)
+    if spec.preset == "nano" and not spec.backbone:
+        cells = keras.layers.Dense(spec.width, name="head")(x)  # (N, h', w', M)
+        return keras.Model(frames, layers.probabilities(_strongest(cells), spec), name=spec.name)
     x = keras.layers.GlobalAveragePooling2D(name="pooled")(x)
     return keras.Model(frames, layers.head(x, spec), name=spec.name)
+
+
+def _strongest(cells: keras.KerasTensor) -> keras.KerasTensor:
+    """Log-mean-exp over the cells of a map, (N, h', w', M) -> (N, M): a soft maximum, for small things count too."""
+    peak = keras.ops.max(cells, axis=(1, 2), keepdims=True)
+    mean = keras.ops.mean(keras.ops.exp(cells - peak), axis=(1, 2))
+    return keras.ops.log(mean) + keras.ops.reshape(peak, (-1, cells.shape[-1]))
 
 
 def feature_map(model: keras.Model) -> keras.Model:

@@ -79,8 +79,14 @@ def pooled(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def head(x: keras.KerasTensor, spec: StreamSpec) -> keras.KerasTensor:
-    """The last layer of every encoder: float32 (N, D) probabilities."""
+    """The last layer of every encoder: float32 (N, D) probabilities; what the activation reads is the layer "logits"."""
     logits = keras.layers.Dense(spec.width, name="head")(x)
+    return probabilities(logits, spec)
+
+
+def probabilities(logits: keras.KerasTensor, spec: StreamSpec) -> keras.KerasTensor:
+    """The activation of the stream, under the names every encoder has."""
+    logits = keras.layers.Identity(name="logits")(logits)
     return keras.layers.Activation(spec.activation, dtype="float32", name="probabilities")(logits)
 
 
