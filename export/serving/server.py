@@ -54,7 +54,7 @@ def url_of(settings: ServeSettings, listening: socket.socket) -> str:
 class Server(uvicorn.Server):
     """uvicorn's server, stopping as commands of ours stop.
 
-    SIGTERM ends it with exit code 0, SIGINT (Ctrl-C) with 130; both finish what is in work. A second Ctrl-C does not
+    SIGTERM ends it with exit code 0, SIGINT (Ctrl-C) and SIGHUP with 130; all finish what is in work. A second Ctrl-C does not
     wait.
 
     Attributes:
@@ -101,7 +101,11 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        # A closed terminal (SIGHUP) stops it as Ctrl-C does, unless it is to be ignored (nohup).
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        previous = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
             yield
         finally:
@@ -111,7 +115,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Remembers how the server was told to stop."""
         if not self.should_exit:
-            self.exit_code = EXIT_INTERRUPTED if sig == signal.SIGINT else EXIT_DONE
+            self.exit_code = EXIT_DONE if sig == signal.SIGTERM else EXIT_INTERRUPTED
         super().handle_exit(sig, frame)
 
 

@@ -48,7 +48,7 @@ def start(repository, *arguments: str) -> tuple[subprocess.Popen, int]:
     return process, int(process.stdout.readline())
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 130)])
 def test_a_signal_finishes_what_is_in_work(repository, number, code):
     process, port = start(repository)
     answers = []
