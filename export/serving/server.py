@@ -54,8 +54,8 @@ def url_of(settings: ServeSettings, listening: socket.socket) -> str:
 class Server(uvicorn.Server):
     """uvicorn's server, stopping as commands of ours stop.
 
-    SIGTERM ends it with exit code 0, SIGINT (Ctrl-C) and SIGHUP with 130; all finish what is in work. A second Ctrl-C does not
-    wait.
+    SIGTERM ends it with exit code 0, SIGINT (Ctrl-C) and SIGHUP with 130; all finish what is in work. A second Ctrl-C
+    does not wait.
 
     Attributes:
         exit_code: set when it has stopped.
