@@ -28,11 +28,11 @@ def write_litert(
         ExportError: an operation that is not built into LiteRT.
     """
 
-    @tf.function(input_signature=[features_spec(module)])
+    @tf.function(input_signature=[features_spec(module)], autograph=False)
     def from_features(features: tf.Tensor) -> dict[str, tf.Tensor]:
         return module.named(module.decode(features, module.beam_size))
 
-    @tf.function(input_signature=[frames_spec()])
+    @tf.function(input_signature=[frames_spec()], autograph=False)
     def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         return module.named(module.decode(module.features_of(frames), module.beam_size))
 

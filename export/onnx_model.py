@@ -40,12 +40,12 @@ def write_onnx(module: CaptionModule, path: str | os.PathLike[str], signature: s
 
     if signature == "beam":
 
-        @tf.function(input_signature=[spec])
+        @tf.function(input_signature=[spec], autograph=False)
         def beam(features: tf.Tensor) -> dict[str, tf.Tensor]:
             return module.named(module.decode(features, module.beam_size))
     else:
 
-        @tf.function(input_signature=[spec])
+        @tf.function(input_signature=[spec], autograph=False)
         def beam(frames: tf.Tensor) -> dict[str, tf.Tensor]:
             return module.named(module.decode(module.features_of(frames), module.beam_size))
 

@@ -168,7 +168,7 @@ def frames_spec() -> tf.TensorSpec:
 def serving_default(module: CaptionModule) -> tf.types.experimental.ConcreteFunction:
     """Features -> caption and score."""
 
-    @tf.function(input_signature=[features_spec(module)])
+    @tf.function(input_signature=[features_spec(module)], autograph=False)
     def serving_default(features: tf.Tensor) -> dict[str, tf.Tensor]:
         return module.best(features)
 
@@ -178,7 +178,7 @@ def serving_default(module: CaptionModule) -> tf.types.experimental.ConcreteFunc
 def beam(module: CaptionModule) -> tf.types.experimental.ConcreteFunction:
     """Features -> K captions with scores, ids and log-probabilities."""
 
-    @tf.function(input_signature=[features_spec(module)])
+    @tf.function(input_signature=[features_spec(module)], autograph=False)
     def beam(features: tf.Tensor) -> dict[str, tf.Tensor]:
         return module.hypotheses(features)
 
@@ -190,7 +190,7 @@ def from_frames(module: CaptionModule) -> tf.types.experimental.ConcreteFunction
     if not module.has_frames:
         return None
 
-    @tf.function(input_signature=[frames_spec()])
+    @tf.function(input_signature=[frames_spec()], autograph=False)
     def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         return module.best(module.features_of(frames))
 

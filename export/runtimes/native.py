@@ -63,7 +63,9 @@ def caption(program: Path, saved_model: str | os.PathLike[str], features: np.nda
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "PATH": os.environ.get("PATH", "")}
     done = subprocess.run(command, input=rows.tobytes(), capture_output=True, timeout=_SECONDS, env=environment)
     if done.returncode:
-        raise ExportError(f"the C program fails: {_last(done.stderr.decode(errors='replace'))}", where=saved_model)
+        lines = done.stderr.decode(errors="replace").splitlines()
+        said = [line.removeprefix("caption: ") for line in lines if line.startswith("caption: ")]
+        raise ExportError(f"the C program: {(said or [_last(chr(10).join(lines))])[0][:300]}", where=saved_model)
     found = [line.split("\t", 1) for line in done.stdout.decode().splitlines()]
     return [(float(score), text) for score, text in found]
 

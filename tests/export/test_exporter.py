@@ -1,0 +1,207 @@
+"""One export in every form: what lies there, that each file captions as Keras does, that a wrong one is not kept."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+
+from export import exporter, onnx_int8, runners, smaller
+from export.manifest import Provenance
+from export.onnx_loops import subgraphs, walk
+from export.parity import TOLERANCE, Reference, check_hypotheses
+from export.plan import ExportRequest, artefacts
+from export.probes import Probes
+from glrg_tf.errors import ConfigError, ExportError
+from glrg_tf.io import atomic
+from glrg_tf.text.vocabulary import Vocabulary
+from tests.export.conftest import ALL_FORMS, make_captioner
+
+PLAIN = Provenance("made", "0" * 64, "")
+FEATURE_FILES = [a for a in artefacts(ALL_FORMS) if not a.frames]
+
+
+def hypotheses(folder: pathlib.Path, artefact) -> runners.Run:
+    path = folder / artefact.path
+    if artefact.format == "saved_model":
+        return runners.open_saved_model(path / "1")["beam"]
+    return runners.open_litert(path) if artefact.format == "litert" else runners.open_onnx(path, 1)
+
+
+def test_the_folder_holds_what_the_plan_says(exported, manifest, captioner):
+    assert {entry["path"] for entry in manifest["artefacts"]} == {a.path for a in artefacts(ALL_FORMS)}
+    assert (exported / "saved_model" / "1" / "saved_model.pb").is_file()
+    assert not (exported / "source.onnx").exists()
+    assert Vocabulary.load(exported / "vocabulary.json") == captioner.vocabulary
+    atomic.verify_manifest(exported)
+    assert manifest["versions"]["tensorflow"].startswith("2.")
+    assert manifest["licence"] == {"program": "MIT", "data": "none needed"}
+    card = (exported / "model_card.md").read_text("utf-8")
+    assert "captioner.int8.onnx" in card and "### A card" in card
+
+
+@pytest.mark.parametrize("artefact", FEATURE_FILES, ids=lambda artefact: artefact.path)
+def test_every_file_captions_as_keras(artefact, exported, captioner, videos):
+    twin = smaller.rounded(captioner) if artefact.form == "float16" else captioner
+    outputs = hypotheses(exported, artefact)(videos)
+    for row, expected in enumerate(twin.generate(videos, num_captions=4)):
+        if artefact.form == "int8":
+            assert outputs["scores"][row, 0] == pytest.approx(expected[0].score, abs=0.1)
+            continue
+        for place, caption in enumerate(expected):
+            ids = outputs["token_ids"][row, place]
+            assert tuple(ids[: len(caption.token_ids)]) == caption.token_ids and not ids[len(caption.token_ids) :].any()
+            assert outputs["scores"][row, place] == pytest.approx(caption.score, abs=5 * TOLERANCE)
+            if "captions" in outputs:
+                text = outputs["captions"][row, place]
+                assert (text if isinstance(text, str) else text.decode()) == caption.text
+
+
+def test_a_bad_video_is_refused_alone(exported, videos):
+    spoilt = videos[:4].copy()
+    spoilt[1, 3], spoilt[2] = np.nan, 1e30
+    for artefact in FEATURE_FILES:
+        run = hypotheses(exported, artefact)
+        whole, spoilt_outputs = run(videos[:4]), run(spoilt)
+        assert (spoilt_outputs["scores"][1:3] < -6e4).all() and not spoilt_outputs["token_ids"][1:3].any()
+        np.testing.assert_array_equal(spoilt_outputs["token_ids"][[0, 3]], whole["token_ids"][[0, 3]])
+
+
+def test_saved_model_gives_the_best_caption_as_text(exported, captioner, videos):
+    outputs = runners.open_saved_model(exported / "saved_model" / "1")["serving_default"](videos)
+    expected = [found[0] for found in captioner.generate(videos)]
+    assert [text.decode() for text in outputs["caption"]] == [caption.text for caption in expected]
+    np.testing.assert_allclose(outputs["score"], [caption.score for caption in expected], atol=1e-5)
+
+
+def test_int8_captions_do_not_depend_on_their_neighbours(exported, videos):
+    run = runners.open_onnx(exported / "captioner.int8.onnx", 1)
+    single = np.concatenate([run(videos[row : row + 1])["token_ids"] for row in range(len(videos))])
+    np.testing.assert_array_equal(run(videos)["token_ids"], single)
+
+
+def test_onnx_loops_read_their_weights_from_outside(exported):
+    model = onnx.load(exported / "captioner.onnx")
+    assert {entry.domain for entry in model.opset_import} <= {"", "ai.onnx.ml"}
+    loops = [node for graph in walk(model.graph) for node in graph.node if node.op_type == "Loop"]
+    assert len(loops) == 1
+    body = subgraphs(loops[0])[0]
+    kernels = [t.name for t in model.graph.initializer if len(t.dims) == 2 and t.dims[0] == 64]
+    assert len(kernels) >= 4 and not set(kernels) & set(
+        loops[0].input
+    )  # read from outside, not handed from step to step
+    assert set(kernels) & {name for node in body.node for name in node.input}
+    small = onnx.load(exported / "captioner.int8.onnx")
+    operations = [node.op_type for graph in walk(small.graph) for node in graph.node]
+    assert "MatMulInteger" in operations
+    left = [t.name for t in small.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 2]
+    sizes = [t.dims for t in small.graph.initializer if t.name in left]
+    assert all(np.prod(size) < onnx_int8._SMALLEST for size in sizes)
+
+
+def test_a_file_that_differs_is_not_kept(captioner, tmp_path, monkeypatch):
+    real = exporter.write_onnx
+
+    def slightly_wrong(module, path, signature="beam"):
+        real(module, path, signature)
+        model = onnx.load(path)
+        bias = next(t for t in model.graph.initializer if list(t.dims) == [len(captioner.vocabulary)])
+        values = onnx.numpy_helper.to_array(bias).copy()
+        values[3] += 1e-3
+        bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+        onnx.save(model, path)
+        return path
+
+    monkeypatch.setattr(exporter, "write_onnx", slightly_wrong)
+    with pytest.raises(ExportError) as refusal:
+        exporter.Exporter(captioner, ExportRequest(("onnx",))).run(tmp_path / "out", PLAIN)
+    assert refusal.value.exit_code == 5 and "captioner.onnx" in refusal.value.where
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ties_are_told_from_mistakes(videos):
+    """Two words with equal weights tie: exchanging them is accepted, a third word in their place is not."""
+    twins = make_captioner()
+    weights = twins.model.get_weights()
+    said = Counter(i for found in twins.generate(videos[:8]) for i in found[0].token_ids)
+    usual = said.most_common(1)[0][0]
+    twin, third = [i for i in range(3, 70) if i not in said][:2]
+    weights["word_embedding/embeddings"][twin] = weights["word_embedding/embeddings"][usual]
+    for name in ("logits/kernel", "logits/bias"):
+        weights[name][..., twin] = weights[name][..., usual]
+    twins.model.set_weights(weights)
+    reference = Reference(twins, Probes(videos[:8], ("made",) * 8), 4)
+
+    assert check_hypotheses("same", answers(reference, {}), reference).ties == {}
+    exchanged = check_hypotheses("exchanged", answers(reference, {usual: twin, twin: usual}), reference)
+    assert exchanged.ties["made"] > 0
+    with pytest.raises(ExportError, match="captions differ|log-probabilities"):
+        check_hypotheses("wrong", answers(reference, {usual: third}), reference)
+
+
+def answers(reference: Reference, exchange: dict[int, int]) -> runners.Run:
+    """An artefact that says what the reference says, some words exchanged."""
+
+    def run(features):
+        known = [int(np.flatnonzero((reference.probes.features == row).all(axis=1))[0]) for row in features]
+        ids = np.zeros((len(known), 4, 10), np.int32)
+        scores, spent = np.full((len(known), 4), -1e30), np.zeros(ids.shape)
+        for place, row in enumerate(known):
+            for rank, caption in enumerate(reference.captions[row]):
+                ids[place, rank, : len(caption.token_ids)] = [exchange.get(i, i) for i in caption.token_ids]
+                scores[place, rank] = caption.score
+                spent[place, rank, : len(caption.token_log_probs)] = caption.token_log_probs
+        return {"token_ids": ids, "scores": scores, "token_log_probs": spent}
+
+    return run
+
+
+def test_what_cannot_be_asked_for():
+    for settings in ({"formats": ("pb",)}, {"formats": ()}, {"formats": ("onnx",), "quantize": ("float16",)}):
+        with pytest.raises(ConfigError):
+            ExportRequest(**settings)
+    with pytest.raises(ConfigError, match="no encoders"):
+        exporter.Exporter(make_captioner(), ExportRequest(with_encoder=True))
+    with pytest.raises(ConfigError, match="beam"):
+        exporter.Exporter(make_captioner(), ExportRequest(("onnx",), beam=71)).run("unused", PLAIN)
+
+
+def test_command_scores_smaller_files_and_replaces_its_own_folder(captioner, dataset, tmp_path, capsys):
+    from glrg_cli.main import main
+
+    captioner.save_to_preset(tmp_path / "captioner")
+    (tmp_path / "other").mkdir()
+    words = ["export", str(tmp_path / "captioner"), "--format", "onnx", "--quantize", "int8", "--json", "--beam", "2"]
+    assert main([*words, "--out", str(tmp_path / "other")]) == 2
+    assert main([*words, "--out", str(tmp_path / "out"), "--data", str(dataset), "--split", "nothing"]) == 2
+    capsys.readouterr()
+    scored = [*words, "--out", str(tmp_path / "out"), "--data", str(dataset), "--max-loss", "100"]
+    for _ in range(2):  # the second replaces the first
+        assert main(scored) == 0
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    plain, small = document["artefacts"]
+    assert plain["scores"]["changed"] == 0 and plain["scores"]["cider_loss_points"] == 0
+    assert small["bytes"] < plain["bytes"] and "cider_loss_points" in small["scores"]
+    assert document["decoding"]["beam_size"] == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["captioner", "other", "out"]
+    assert main([*words, "--out", str(tmp_path / "second"), "--data", str(dataset), "--max-loss", "-100"]) == 5
+    assert not (tmp_path / "second").exists()
+
+
+def test_python_m_export_is_the_command(tmp_path):
+    ran = subprocess.run([sys.executable, "-m", "export", "--help"], capture_output=True, text=True)
+    assert ran.returncode == 0 and "--with-encoder" in ran.stdout
+
+
+def test_agreement_is_reported(manifest):
+    for entry in manifest["artefacts"]:
+        for agreement in entry["agreement"]:
+            assert agreement["videos"] >= 7
+            if entry["weights"] != "int8":
+                assert agreement["log_prob_difference"] < 2e-4 and not {"made", "frames"} & set(agreement["ties"])
