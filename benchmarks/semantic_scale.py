@@ -1,0 +1,167 @@
+"""Visual GloVe over more clips than fit in memory, beside scikit-learn alone in the same run.
+
+    python -m benchmarks.semantic_scale --stacks 1000000 --folder /tmp/stacks
+
+Makes stacks of 1000 clips × 1024 float32 on disk, then in processes of their own, in turns: ours (codebook of one
+pass, words, vectors, embeddings written to a features.h5) and the plain form (scikit-learn's `partial_fit` and
+`predict` over the same files one after another). Prints one JSON document: seconds of every stage, peak resident
+memory, and the mean distance of clips to their words. The folder is removed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import machine
+from glrg_cli.common import Console
+from glrg_tf.errors import GlrgError
+
+WIDTH, VIDEO, CENTRES = 1024, 1000, 3000
+BATCH = 20_000
+
+
+def main() -> None:
+    """Runs the benchmark, or one side of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stacks", type=int, default=50_000)
+    parser.add_argument("--words", type=int, default=1500)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--side", choices=("ours", "plain"))
+    options = parser.parse_args()
+    console = Console()
+    if options.side:
+        print(json.dumps({"ours": ours, "plain": plain}[options.side](options, console)))
+        return
+    stacks = options.folder / "stacks"
+    try:
+        seconds = generate(stacks, options.stacks, console)
+        row = {"stacks": options.stacks, "bytes": options.stacks * WIDTH * 4, "generate_s": seconds}
+        row |= {"machine": machine.describe(), "threads": options.threads}
+        row |= {side: child(side, options) for side in ("ours", "plain")}
+        shared = ("codebook_s", "words_s")
+        row["ratio"] = sum(row["plain"][name] for name in shared) / sum(row["ours"][name] for name in shared)
+        print(json.dumps(row, indent=1))
+    finally:
+        shutil.rmtree(options.folder, ignore_errors=True)
+
+
+def generate(folder: Path, count: int, console: Console) -> float:
+    """Writes the stacks: videos that walk among 3000 centres, so that words have neighbours; returns seconds."""
+    started = time.perf_counter()
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    centres = random.gamma(1.0, 0.5, (CENTRES, WIDTH)).astype(np.float32)
+    with console.progress(count, "generating", "clips") as bar:
+        for video in range(-(-count // VIDEO)):
+            rows = min(VIDEO, count - video * VIDEO)
+            topic = np.repeat(random.integers(0, CENTRES // 20, -(-rows // 25)), 25)[:rows]
+            values = centres[topic * 20 + random.integers(0, 20, rows)]
+            values += 0.3 * random.standard_normal((rows, WIDTH), np.float32)
+            np.save(folder / f"v{video:06d}_rgb.npy", values)
+            bar.update(rows)
+    return time.perf_counter() - started
+
+
+def child(side: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One side in a process of its own.
+
+    Raises:
+        GlrgError: it failed.
+    """
+    words = ["-m", "benchmarks.semantic_scale", "--side", side, "--folder", str(options.folder)]
+    words += ["--words", str(options.words), "--threads", str(options.threads)]
+    environment = {**os.environ, **machine.thread_environment(options.threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, *words], env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise GlrgError(f"the side '{side}' failed", where=" ".join(words))
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def ours(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Codebook, words, vectors and the features.h5."""
+    from glrg_tf.semantic import codebook as codebooks
+    from glrg_tf.semantic.outputs import write_stream
+    from glrg_tf.semantic.settings import CodebookConfig, GloveConfig
+    from glrg_tf.semantic.stack_sources import open_stacks
+    from training.glove import train
+
+    row: dict[str, Any] = {}
+    clock = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        row[name] = time.perf_counter() - clock
+        row["peak_rss_mb"] = machine.peak_rss_mb()
+        clock = time.perf_counter()
+
+    config = CodebookConfig(options.words, BATCH, epochs=1)
+    with open_stacks([options.folder / "stacks"]) as stacks:
+        lap("open_s")
+        with console.progress(len(stacks), "codebook", "clips") as bar:
+            fit = codebooks.fit_codebook(stacks, config, progress=bar.update)
+        lap("codebook_s")
+        with console.progress(len(stacks), "visual words", "clips") as bar:
+            _, squares = codebooks.assign(fit.codebook, stacks, workers=options.threads, progress=bar.update)
+        lap("words_s")
+        row["mean_distance"] = float(np.sqrt(squares, dtype=np.float64).mean())
+        vectors = GloveConfig(epochs=3)
+        glove = train(stacks, config, vectors, codebook=fit.codebook, workers=options.threads)
+        row["pairs"] = glove.report["pairs"]
+        lap("words_pairs_vectors_s")
+        with console.progress(len(stacks), "embedding", "clips") as bar:
+            write_stream(glove, stacks, options.folder / "features.h5", workers=options.threads, progress=bar.update)
+        lap("embedding_s")
+    return row
+
+
+def plain(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """scikit-learn over the same files one after another, as one would write it down."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    files = sorted((options.folder / "stacks").glob("*_rgb.npy"))
+    per_batch = BATCH // VIDEO
+    groups = [files[start : start + per_batch] for start in range(0, len(files), per_batch)]
+
+    def read(group: list[Path]) -> np.ndarray:
+        return np.concatenate([np.load(file, allow_pickle=False) for file in group])
+
+    means = MiniBatchKMeans(options.words, batch_size=BATCH, random_state=0, n_init=1, compute_labels=False)
+    started = time.perf_counter()
+    with console.progress(len(groups), "scikit-learn: partial_fit", "batches") as bar:
+        for group in groups:
+            means.partial_fit(read(group))
+            bar.update()
+    fitted = time.perf_counter()
+    total = 0.0
+    clips = 0
+    with console.progress(len(groups), "scikit-learn: predict", "batches") as bar:
+        for group in groups:
+            rows = read(group)
+            words = means.predict(rows)
+            for start in range(0, len(rows), 1000):
+                gaps = rows[start : start + 1000] - means.cluster_centers_[words[start : start + 1000]]
+                total += float(np.sqrt(np.einsum("nd,nd->n", gaps, gaps), dtype=np.float64).sum())
+            clips += len(rows)
+            bar.update()
+    done = time.perf_counter()
+    return {
+        "codebook_s": fitted - started,
+        "words_s": done - fitted,
+        "mean_distance": total / clips,
+        "peak_rss_mb": machine.peak_rss_mb(),
+    }
+
+
+if __name__ == "__main__":
+    main()
