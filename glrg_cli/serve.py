@@ -106,8 +106,10 @@ def _settings(args: argparse.Namespace) -> ServeSettings:
 
 def _token(file: pathlib.Path | None) -> str | None:
     """The token that clients must send, from a file or the environment; None asks for none."""
+    # Taken out of the environment: the processes that decode strangers' videos need not know it.
+    from_environment = os.environ.pop(TOKEN_VARIABLE, None)
     if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
+        return from_environment or None
     lines = file.read_text("utf-8", "replace").split()
     if len(lines) != 1:
         raise ConfigError("the token file must hold one word", where=file)
