@@ -28,6 +28,7 @@ EXAMPLES = """\
 examples:
   glrg glove train stacks/ --out runs/glove                        # NAME_rgb.npy, NAME_flow.npy
   glrg glove train features.h5 --out runs/glove --words 200        # made by glrg extract --per-position
+  glrg glove train clips/ --encoder world-nano --out runs/glove --words 100     # videos
   glrg glove embed runs/glove stacks/ --out embedded --concatenate both
   glrg glove embed runs/glove --features features.h5 --out features+semantic.h5
   glrg glove neighbours runs/glove v_QOlSCBRmfWY:3 --count 5

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glrg_cli.common import Console
 from glrg_cli.parser import integer
 from glrg_tf.errors import ConfigError
 
 if TYPE_CHECKING:
-    from glrg_cli.common import Console
     from glrg_tf.semantic.stacks import Stacks
 
 
@@ -22,13 +22,16 @@ def add_source_options(parser: argparse.ArgumentParser, *, optional: bool = Fals
         metavar="SOURCE",
         nargs="*" if optional else "+",
         type=Path,
-        help="folders of .npy stacks (NAME_rgb.npy), or a features.h5 with positions",
+        help="folders of .npy stacks (NAME_rgb.npy), a features.h5 with positions, or with --encoder videos",
     )
     group = parser.add_argument_group("reading clips")
     group.add_argument("--streams", metavar="A,B", help="streams of a features.h5, side by side (default: all)")
     group.add_argument("--ids", metavar="FILE", type=Path, help="take these videos only: a JSON list, or one id a line")
     group.add_argument("--rgb-suffix", metavar="TEXT", help="end of the stacks' names (default: _rgb.npy, else .npy)")
     group.add_argument("--flow-suffix", metavar="TEXT", default="_flow.npy", help="end of the flow stacks' names")
+    group.add_argument(
+        "--encoder", metavar="ENC", help="SOURCE are videos: `glrg extract` their clips with this encoder"
+    )
     group.add_argument("--workers", type=integer(1, 1024), metavar="N", help="threads (default: one a processor)")
 
 
@@ -52,6 +55,8 @@ def open_source(
     chosen = list(sources or args.source)
     if not chosen:
         raise ConfigError("no clips are named", remedy="name folders of .npy stacks or a features.h5")
+    if args.encoder:
+        chosen = [_extract(chosen, args, console)]
     stacks = open_stacks(
         chosen,
         streams=[name.strip() for name in args.streams.split(",")] if args.streams else streams,
@@ -63,3 +68,25 @@ def open_source(
         console.warning(note)
     console.info(f"{len(stacks):,} clips of {stacks.videos:,} videos, {stacks.width} wide")
     return stacks
+
+
+def _extract(videos: Sequence[Path], args: argparse.Namespace, console: Console) -> Path:
+    """Makes a features.h5 of videos beside the output; it goes on where an earlier run was interrupted.
+
+    Raises:
+        DataError: no video can be read.
+    """
+    from glrg_cli import main
+
+    out = Path(args.out) if getattr(args, "out", None) else Path("clips")
+    features = out.with_name(f"{out.stem}.clips.h5")
+    words = [*map(str, videos), "--out", str(features), "--encoder", args.encoder, "--per-position"]
+    if args.workers:
+        words += ["--workers", str(args.workers)]
+    inner = Console(debug=console.debug, quiet=console.quiet)
+    try:
+        main.run_command("extract", words, inner)
+    finally:
+        console.interrupt_note = inner.interrupt_note
+    console.info(f"the clips' features are kept in {features}")
+    return features

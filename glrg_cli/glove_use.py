@@ -23,10 +23,11 @@ examples:
   glrg glove embed runs/glove i3d/ --out embedded --concatenate rgb        # and [rgb ; e]
   glrg glove embed runs/glove i3d/ --out embedded --concatenate both       # and [rgb ; e/2], [flow ; e/2]
   glrg glove embed runs/glove --features features.h5 --out features+semantic.h5
+  glrg glove embed runs/glove --features data/mine/features.h5 --out data/mine/features.h5     # in its place
   glrg glove embed runs/glove i3d/ --out features.h5                       # streams rgb, flow, semantic
 
-With the new stream in a dataset (`glrg data import … --features features+semantic.h5`), train with
-  glrg train … --streams long_range,short_range,keyframe,semantic"""
+With the new stream in a dataset (in its place as above, or `glrg data import … --features features+semantic.h5`):
+  glrg train --data data/mine --out runs/a --streams long_range,short_range,keyframe,semantic"""
 _NEIGHBOURS_EXAMPLES = """\
 examples:
   glrg glove neighbours runs/glove v_QOlSCBRmfWY:3                  # clips like the fourth clip of that video
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _embed(args: argparse.Namespace, console: Console) -> int:
+    from glrg_tf.data.attach import attach_features, is_feature_file_of_dataset
     from glrg_tf.semantic.artefact import load_glove
     from glrg_tf.semantic.outputs import write_folder, write_stream
 
@@ -85,13 +87,14 @@ def _embed(args: argparse.Namespace, console: Console) -> int:
         raise ConfigError("name folders of stacks, or --features FILE.h5", remedy="`glrg glove embed --help`")
     sources = [args.features] if args.features else args.source
     to_file = args.out.suffix.lower() in (".h5", ".hdf5")
-    if not to_file and sources[0].is_file():
+    if not to_file and (args.encoder or sources[0].is_file()):
         raise ConfigError("a features.h5 gains a stream in another one", where=args.out, remedy="--out NAME.h5")
     if to_file and (args.ids or args.concatenate != "none"):
         raise ConfigError("--ids and --concatenate belong to a folder of stacks", where="--out", remedy="--out FOLDER")
     if args.pooled and not to_file:
         raise ConfigError("--pooled belongs to a features.h5", where="--out", remedy="--out NAME.h5")
-    if args.out.exists():
+    in_place = args.features is not None and args.out.exists() and args.out.samefile(args.features)
+    if args.out.exists() and not in_place:
         raise ConfigError("the output already exists", where=args.out, remedy="choose another --out or remove it")
     glove = load_glove(args.glove)
     trained = glove.source["streams"] if glove.source["kind"] == "features" else None
@@ -101,9 +104,11 @@ def _embed(args: argparse.Namespace, console: Console) -> int:
     ):
         shared: dict[str, Any] = {"workers": args.workers, "progress": bar.update}
         if to_file:
-            made = write_stream(glove, stacks, args.out, pooled=args.pooled, **shared)
+            made = write_stream(glove, stacks, args.out, pooled=args.pooled, replace=in_place, **shared)
         else:
             made = write_folder(glove, stacks, args.out, concatenation=args.concatenate, **shared)
+    if to_file and is_feature_file_of_dataset(args.out):
+        attach_features(args.out.parent)
     console.info(f"embeddings of {made['clips']:,} clips, {glove.dimensions} wide, in {args.out}")
     console.result({"out": str(args.out), **made})
     return 0

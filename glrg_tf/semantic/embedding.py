@@ -19,8 +19,8 @@ from glrg_tf.semantic.settings import CodebookConfig, GloveConfig
 from glrg_tf.semantic.weights import GloveWeights
 
 STREAM = "semantic"
-# Attributes of a stream that must be the same where vectors were trained and where they are used.
-_BINDING = ("backbone", "encoder", "fingerprint", "weights", "weights_sha256", "sha256", "frame_plan", "plan")
+# Attributes of the file or of a stream that must be the same where vectors were trained and where they are used.
+_BINDING = ("weights_sha256", "backbone", "frame_plan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,11 +137,11 @@ class VisualGlove:
         if source["kind"] == self.source["kind"] and list(source["streams"]) != list(self.source["streams"]):
             what = f"streams {', '.join(source['streams'])}, trained on {', '.join(self.source['streams'])}"
             raise FeatureError(what, where=source["path"], remedy=remedy)
-        for stream, trained in (self.source.get("attributes") or {}).items():
-            found = (source.get("attributes") or {}).get(stream, {})
+        for part, trained in (self.source.get("attributes") or {}).items():
+            found = (source.get("attributes") or {}).get(part, {})
             for name in _BINDING:
                 if name in trained and name in found and trained[name] != found[name]:
-                    what = f"{name} of stream '{stream}' is {found[name]!r}, in training it was {trained[name]!r}"
+                    what = f"{name} of the {part} is {found[name]!r:.80}, in training it was {trained[name]!r:.80}"
                     raise FeatureError(what, where=source["path"], remedy=remedy)
 
 

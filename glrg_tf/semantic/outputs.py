@@ -87,6 +87,7 @@ def write_stream(
     out: str | os.PathLike[str],
     *,
     pooled: bool = False,
+    replace: bool = False,
     workers: int | None = None,
     progress: Progress = lambda clips: None,
 ) -> dict[str, Any]:
@@ -98,8 +99,9 @@ def write_stream(
     Args:
         glove: trained vectors.
         stacks: clips of the width and source it was trained on.
-        out: the file; must not exist.
+        out: the file; must not exist, unless `replace`. It may be the source itself.
         pooled: one mean vector a video instead of one a clip.
+        replace: whether an existing file gives way.
         workers: threads that look up words.
         progress: told how many more clips are done.
 
@@ -107,7 +109,7 @@ def write_stream(
         FeatureError: another width or source than in training.
         ConfigError: the file exists.
     """
-    if Path(out).exists():
+    if Path(out).exists() and not replace:
         raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
     words = _words(glove, stacks, workers, progress)
 

@@ -107,7 +107,10 @@ class FeatureFileStacks(Stacks):
                 "kind": "features",
                 "path": str(path),
                 "streams": names,
-                "attributes": {name: hdf5.attributes(self._handle[f"streams/{name}"]) for name in names},
+                "attributes": {
+                    "file": hdf5.attributes(self._handle),
+                    **{f"stream '{name}'": hdf5.attributes(self._handle[f"streams/{name}"]) for name in names},
+                },
             }
         except BaseException:
             self._handle.close()

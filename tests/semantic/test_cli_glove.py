@@ -50,6 +50,8 @@ def test_train_embed_neighbours_plot(stacks_folder: pathlib.Path, tmp_path: path
     with FeatureStore(tmp_path / "g.h5") as store:
         assert store.streams == {"flow": 24, "rgb": 24, "semantic": 32}
         assert store.has_positions("semantic")
+    glrg("embed", tmp_path / "of-file", "--features", tmp_path / "f.h5", "--out", tmp_path / "f.h5")  # in its place
+    assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "g.h5").read_bytes()
     found = glrg("neighbours", tmp_path / "glove", "v003:1", "--count", 3)
     assert len(found) == 3
     found = glrg("neighbours", tmp_path / "glove", "v003:1", stacks_folder, "--count", 3, "--other-videos")

@@ -173,7 +173,7 @@ def test_stream_of_a_features_file(tmp_path: pathlib.Path, stacks_folder: pathli
     write_features(tmp_path / "o.h5", ids, {"keyframe": values}, None, other)
     with (
         open_stacks([tmp_path / "o.h5"], streams=["keyframe"]) as stacks,
-        pytest.raises(FeatureError, match="backbone of stream 'keyframe' is 'two'"),
+        pytest.raises(FeatureError, match="backbone of the stream 'keyframe' is 'two'"),
     ):
         write_stream(glove, stacks, tmp_path / "n.h5")
     with open_stacks([tmp_path / "g.h5"], streams=["keyframe"]) as stacks:  # the stream is replaced
