@@ -21,6 +21,7 @@ from benchmarks.case import Case, Options
 MODULES = {
     **dict.fromkeys(("xe_step", "dxe_step", "dr_b1_step", "dr_b2_step", "scst_step"), "benchmarks.steps"),
     **dict.fromkeys(("greedy", "beam5", "beam5_normalized", "beam5_release", "caption_latency"), "benchmarks.decode"),
+    **dict.fromkeys(("export_saved_model", "export_onnx", "export_onnx_int8", "export_litert"), "benchmarks.export"),
     "input_batch": "benchmarks.inputs",
     "reward_ciderd": "benchmarks.reward",
 }

@@ -27,7 +27,7 @@ examples:
 
 _COLUMNS = ("ours ms", "plain ms", "ratio", "(spread)", "cpu ratio", "floor ms", "of floor", "peak MiB", "compile s")
 _BUSY = 1.15  # wall over processor time above which a single-threaded run was disturbed
-_SUITES = ("steps", "reward", "decode", "serve", "all")
+_SUITES = ("steps", "reward", "decode", "export", "serve", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
