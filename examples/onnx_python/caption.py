@@ -1,15 +1,10 @@
-"""Captions from features with ONNX Runtime: no TensorFlow, no glrg_tf.
+"""Captions features with ONNX Runtime: no TensorFlow, no glrg_tf.
 
-    pip install onnxruntime numpy
-    glrg export runs/a --format onnx --out exported
-    python caption.py exported/captioner.onnx features.npy --n 3
-
-The features, float32 (N, D), one row a video, are a .npy file or a .json file with a list of lists.
+pip install onnxruntime numpy h5py
+glrg export runs/a --format onnx --out exported/a
+python caption.py exported/a features.npy        (N, D) float32, or a features.h5 of `glrg extract`
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import pathlib
 import sys
@@ -18,34 +13,38 @@ import numpy as np
 import onnxruntime
 
 
-def read_words(model: pathlib.Path) -> list[str]:
-    """The words behind the ids, from `vocabulary.json` beside the model."""
-    return json.loads((model.parent / "vocabulary.json").read_text("utf-8"))["words"]
+def read_features(path: str, streams: list) -> tuple[list[str], np.ndarray]:
+    """Names and features (N, D) of a .npy file, a features.h5 or a release file (`feats`)."""
+    if path.endswith(".npy"):
+        values = np.load(path)
+        return [str(row) for row in range(len(values))], values
+    import h5py
+
+    with h5py.File(path) as file:
+        if "feats" in file:
+            values = file["feats"][:]
+            names = file["video_ids"].asstr()[:] if "video_ids" in file else range(len(values))
+            return [str(name) for name in names], values
+        parts = [file[f"streams/{name}/values"][:] for name, _ in streams]  # pooled: one row a video
+        return list(file["ids"].asstr()[:]), np.concatenate(parts, axis=1)
 
 
-def to_text(token_ids: np.ndarray, words: list[str]) -> str:
-    """Words up to the first <end> (id 0), joined by blanks."""
-    length = int(np.argmin(token_ids != 0)) if (token_ids == 0).any() else len(token_ids)
-    return " ".join(words[i] for i in token_ids[:length])
-
-
-def main() -> None:
-    """Prints the `n` best captions of every video with their log-probabilities."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("features", type=pathlib.Path)
-    parser.add_argument("--n", type=int, default=1)
-    args = parser.parse_args()
-    is_json = args.features.suffix == ".json"
-    features = json.loads(args.features.read_text()) if is_json else np.load(args.features)
-    session = onnxruntime.InferenceSession(args.model, providers=["CPUExecutionProvider"])
-    inputs = {"features": np.asarray(features, np.float32)}
-    token_ids, scores = session.run(["token_ids", "scores"], inputs)  # (N, K, T) int32, (N, K)
-    words = read_words(args.model)
-    for video, (rows, row_scores) in enumerate(zip(token_ids, scores, strict=True)):
-        for ids, score in list(zip(rows, row_scores, strict=True))[: args.n]:
-            sys.stdout.write(f"{video}\t{score:.3f}\t{to_text(ids, words)}\n")
+def main(folder: str, path: str) -> None:
+    """Prints the best caption of every video, with its score."""
+    export = pathlib.Path(folder)
+    manifest = json.loads((export / "manifest.json").read_text("utf-8"))
+    words = json.loads((export / "vocabulary.json").read_text("utf-8"))["words"]
+    session = onnxruntime.InferenceSession(export / "captioner.onnx", providers=["CPUExecutionProvider"])
+    names, features = read_features(path, manifest["model"]["streams"])
+    for start in range(0, len(features), 32):
+        batch = np.ascontiguousarray(features[start : start + 32], np.float32)
+        token_ids, scores = session.run(["token_ids", "scores"], {"features": batch})  # (B, K, T), (B, K), best first
+        for row, ids in enumerate(token_ids[:, 0]):
+            caption = " ".join(words[i] for i in ids if i > 1)  # 0 <end> and after it, 1 <start>
+            print(f"{names[start + row]}\t{scores[row, 0]:.3f}\t{caption}")
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

@@ -60,3 +60,13 @@ def test_only_core_operations_pass():
     assert "AddV2" in operations(nested.get_concrete_function().graph.as_graph_def())
     with pytest.raises(ExportError, match="PyFunc"):
         check_operations(python_inside.get_concrete_function().graph.as_graph_def(), where="python")
+
+
+def test_the_onnx_example_captions_without_our_code(exported, captioner, videos, tmp_path, repository):
+    np.save(tmp_path / "features.npy", videos)
+    example = repository / "examples" / "onnx_python" / "caption.py"
+    text = example.read_text("utf-8")
+    assert len(text.splitlines()) < 60 and not {"import tensorflow", "import glrg_tf"} & set(text.splitlines())
+    ran = subprocess.run([sys.executable, example, exported, tmp_path / "features.npy"], capture_output=True, text=True)
+    printed = [line.split("\t") for line in ran.stdout.splitlines()]
+    assert [row[2] for row in printed] == [found[0].text for found in captioner.generate(videos)], ran.stderr
