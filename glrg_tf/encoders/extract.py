@@ -110,9 +110,12 @@ def encode_groups(
 ) -> Iterator[list[Outcome]]:
     """`encode_videos` in whole groups of at most `size` videos, each group one batch of its own."""
     names = check_streams(bundle, streams)
-    plan = DecodePlan.of(bundle.plan, [bundle.streams[name].spec for name in names], limits)
     items = [item for group in groups for item in group]
     count = min(default_workers() if workers is None else workers, max(len(items), 1))
+    limits = limits or Limits()
+    if count > 1 and limits.threads == 0:
+        limits = dataclasses.replace(limits, threads=1)  # the decoders share the cores already
+    plan = DecodePlan.of(bundle.plan, [bundle.streams[name].spec for name in names], limits)
     with DecodePool(plan, count, isolated=isolated) as pool:
         answers = pool.map(items)
         for group in groups:

@@ -1,13 +1,15 @@
 """One video to the clips its encoders look at: decoded, resized, ready for the networks. No TensorFlow here.
 
-This is the part of extraction that is done video by video, in a process of its own where files are not trusted, or on
-the workers of any engine that maps a function over files: `read_clips` is a pure function of a file and a plan.
+This is the part of extraction that is done video by video: `read_clips` is a pure function of a file and a plan, for
+decoders that work ahead here or for the workers of any engine that maps a function over files.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from glrg_tf.encoders.extract_items import VideoItem
 from glrg_tf.encoders.presets import StreamSpec
 from glrg_tf.encoders.resize import Fit, resize_frames_numpy
 from glrg_tf.errors import VideoError
-from glrg_tf.video.reader import Limits, probe, read_frames
+from glrg_tf.video.reader import Frames, Limits, VideoProbe, probe, read_frames
 from glrg_tf.video.sampling import FramePlan
 
 # Frames are shrunk while they are decoded to at most this many times the largest input side; the antialiased resize to
@@ -84,20 +86,54 @@ class Clips:
         return self.pictures[need.picture][self.rows[need.name]]
 
 
-def read_clips(item: VideoItem, plan: DecodePlan) -> Clips:
+Select = Callable[[int], np.ndarray]  # from the number of frames to those wanted
+
+
+class FrameReader(Protocol):
+    """Who opens the file: this process (`OpenHere`), or a child under limits (`extract_pool.py`)."""
+
+    def read(self, path: Path, select: Select, max_side: int) -> Frames:
+        """The selected frames."""
+
+    def probe(self, path: Path) -> VideoProbe:
+        """The facts of the file."""
+
+
+class OpenHere:
+    """Opens files in this process."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def read(self, path: Path, select: Select, max_side: int) -> Frames:
+        """The selected frames."""
+        return read_frames(path, select, max_side=max_side, limits=self._limits)
+
+    def probe(self, path: Path) -> VideoProbe:
+        """The facts of the file."""
+        return probe(path, self._limits)
+
+
+def read_clips(item: VideoItem, plan: DecodePlan, reader: FrameReader | None = None) -> Clips:
     """Decodes a video and resizes the frames its encoders look at.
+
+    Args:
+        item: the video, or a clip of it.
+        plan: what is wanted.
+        reader: who opens the file; this process by default.
 
     Raises:
         VideoError: as `read_frames`; or the clip begins after the end of the file.
     """
-    window = _window(item, plan.limits)
+    reader = reader or OpenHere(plan.limits)
+    window = _window(item, reader)
     plans = tuple(dict.fromkeys(need.plan for need in plan.needs))
 
     def select(count: int) -> np.ndarray:
         first, last = window(count)
         return first + plan.plan.wanted(last - first, plans)
 
-    frames = read_frames(item.path, select, max_side=plan.max_side, limits=plan.limits)
+    frames = reader.read(item.path, select, plan.max_side)
     first, last = window(frames.decoded)
     wanted = {need.name: first + plan.plan.frames_of(need.plan, last - first) for need in plan.needs}
     pictures, rows = {}, {}
@@ -109,11 +145,11 @@ def read_clips(item: VideoItem, plan: DecodePlan) -> Clips:
     return Clips(pictures, rows, frames.expected, frames.decoded, frames.used, frames.warnings)
 
 
-def _window(item: VideoItem, limits: Limits):  # noqa: ANN202 - a function of the frame count
+def _window(item: VideoItem, reader: FrameReader) -> Callable[[int], tuple[int, int]]:
     """From the number of frames to the first and one past the last frame of the clip; at the file's average rate."""
     if item.start is None and item.end is None:
         return lambda count: (0, count)
-    rate = probe(item.path, limits).frame_rate
+    rate = reader.probe(item.path).frame_rate
     begin, end = (item.start or 0.0) * rate, np.inf if item.end is None else item.end * rate
 
     def window(count: int) -> tuple[int, int]:

@@ -90,6 +90,8 @@ def extract(
     """
     started = time.monotonic()
     report = ExtractReport(Path(output), len(items))
+    # One thread a decoder whatever their number: how a damaged file is mended may depend on the threads.
+    limits = dataclasses.replace(limits or Limits(), threads=1)
     header = {"weights_sha256": bundle.fingerprint, "frame_plan": to_dict(bundle.plan), "per_position": per_position}
     kept = _check_finished(report.output, header, bundle)
     asked = {item.id for item in items}

@@ -19,7 +19,7 @@ from glrg_tf.encoders.extract import Encoded, Failed, VideoItem, encode_videos, 
 from glrg_tf.encoders.extract_file import extract
 from glrg_tf.encoders.extract_journal import partial_folder
 from glrg_tf.encoders.resize import resize_frames_numpy
-from glrg_tf.errors import ConfigError, VideoError
+from glrg_tf.errors import ConfigError
 from glrg_tf.video.reader import read_frames
 
 HERE = pathlib.Path(__file__).parent
@@ -184,33 +184,6 @@ def test_a_file_that_crashes_its_decoder_costs_that_file_only(clips, tmp_path, m
     assert [isinstance(outcome, Encoded) for outcome in outcomes] == [True, True, False, True]
     assert "crashed" in outcomes[2].error.what
     assert extract_pool.default_workers() >= 1
-
-
-def test_the_decoding_process_needs_no_tensorflow_and_may_write_no_file(tmp_path):
-    code = (
-        "import sys, glrg_tf.encoders.extract_child as child\n"
-        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
-        "child.give_up_rights()\n"
-        f"stream = open({str(tmp_path / 'x')!r}, 'wb')\n"
-        "stream.write(b'1' * 100); stream.flush()\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
-    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert "File too large" in ran.stderr or ran.returncode < 0, ran.stderr
-
-
-def test_items_of_a_killed_parent_are_not_decoded_forever(clips):
-    """The child ends when its standard input does."""
-    from glrg_tf.encoders.extract_clips import DecodePlan
-    from glrg_tf.encoders.extract_pool import ChildDecoder
-
-    bundle = FakeBundle()
-    decoder = ChildDecoder(DecodePlan.of(bundle.plan, [stream.spec for stream in bundle.streams.values()]))
-    assert not isinstance(decoder.read(VideoItem("a", clips / "clip01.mp4")), VideoError)
-    process = decoder._process
-    process.stdin.close()
-    assert process.wait(timeout=10) == 0
-    decoder.close()
 
 
 def test_unknown_streams_are_refused():
