@@ -1,1 +1,1 @@
-"""The page of `glrg serve`: one HTML file, one style sheet, one script, nothing from elsewhere."""
+"""The page of `glrg serve`: one HTML file, one style sheet, two scripts, nothing from elsewhere."""

@@ -32,7 +32,7 @@ from glrg_tf.errors import GlrgError
 
 logger = logging.getLogger(__name__)
 PAGE = Path(__file__).resolve().parents[1] / "demo"
-_PAGE_FILES = {"/": "index.html", "/style.css": "style.css", "/app.js": "app.js", "/favicon.svg": "favicon.svg"}
+_PAGE_FILES = {"/": "index.html"} | {f"/{name}": name for name in ("style.css", "show.js", "app.js", "favicon.svg")}
 _LARGE = 2**18  # bytes of JSON worth a thread of their own
 _MANY = 16  # videos whose answer is worth one
 Given = TypeVar("Given")

@@ -16,9 +16,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from export.serving import clients
+from export.serving.predict import Signature
 from export.serving.settings import ServeSettings
 from export.serving.warmup import write_warmup
 from glrg_tf.errors import ExportError
@@ -129,32 +131,35 @@ def write_serving_files(folder: str | os.PathLike[str], name: str = "captioner")
     for base, version in found.items():
         names[base.name] = name + re.sub(r"\W", "_", base.name.removeprefix("saved_model"))
         written.append(write_warmup(version, names[base.name]))
-    first = next(iter(found))
-    signatures = saved_model_engine(first).signatures
     target = root / FOLDER
     target.mkdir(exist_ok=True)
-    limits = ServeSettings()
-    models = "".join(_MODEL.format(name=model, folder=base) for base, model in names.items())
-    width = signatures["serving_default"].inputs[0].shape[1]
-    texts = {
-        "models.config": f"model_config_list {{\n{models}}}\n",
-        "batching.config": _BATCHING.format(
-            batch=limits.max_batch, micros=round(1000 * limits.max_wait_ms), queue=_QUEUE_BATCHES, threads=_THREADS
-        ),
-        "monitoring.config": _MONITORING,
-        "docker-compose.yml": _COMPOSE,
-        "README.md": _README.format(
-            name=name,
-            folder=first.name,
-            width=width,
-            models=", ".join(f"`{model}`" for model in names.values()),
-            signatures=", ".join(f"`{signature}`" for signature in signatures),
-        ),
-    }
-    for file, text in texts.items():
+    for file, text in _texts(names, saved_model_engine(next(iter(found))).signatures).items():
         atomic.write_text(target / file, text)
         written.append(target / file)
     for file in CLIENTS:
         shutil.copyfile(Path(clients.__file__).parent / file, target / file)
         written.append(target / file)
     return written
+
+
+def _texts(names: Mapping[str, str], signatures: Mapping[str, Signature]) -> dict[str, str]:
+    """The files of text, for models by folder and the signatures of the first."""
+    limits, folder = ServeSettings(), next(iter(names))
+    models = "".join(_MODEL.format(name=model, folder=base) for base, model in names.items())
+    readme = _README.format(
+        name=names[folder],
+        folder=folder,
+        width=signatures["serving_default"].inputs[0].shape[1],
+        models=", ".join(f"`{model}`" for model in names.values()),
+        signatures=", ".join(f"`{signature}`" for signature in signatures),
+    )
+    batching = _BATCHING.format(
+        batch=limits.max_batch, micros=round(1000 * limits.max_wait_ms), queue=_QUEUE_BATCHES, threads=_THREADS
+    )
+    return {
+        "models.config": f"model_config_list {{\n{models}}}\n",
+        "batching.config": batching,
+        "monitoring.config": _MONITORING,
+        "docker-compose.yml": _COMPOSE,
+        "README.md": readme,
+    }
