@@ -1,7 +1,8 @@
-"""`glrg demo`: the whole path on a small made-up dataset, with the commands that one would type.
+"""`glrg demo`: the whole path on the rendered sample world, with the commands that one would type.
 
-A tiny world of who does what where (grammar_world.py) stands in for videos: its features really tell the caption, so
-the three trainings can be seen to work within a minute or two, without any download.
+Videos are rendered, three small encoders learn to read them, captioners learn from what fifteen annotators said, and
+the result is scored, exported and shown clips it never saw. Every command is shown before it runs; nothing is
+downloaded.
 """
 
 from __future__ import annotations
@@ -11,32 +12,39 @@ import io
 import json
 import pathlib
 import shlex
+import shutil
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from glrg_cli import grammar_world
 from glrg_cli.common import Console
 from glrg_cli.parser import integer
+from glrg_cli.progress import duration
 from glrg_tf.errors import ConfigError
 
-HELP = "the whole path on a small made-up dataset, in minutes"
+HELP = "the whole path on the rendered sample world, in minutes"
 DESCRIPTION = """\
-Makes a small dataset (made-up captions, and features that really tell them), imports it, trains XE, DXE and DR,
-scores them on held-out videos and captions a few of these. Every command is shown before it runs."""
+Renders the sample world, trains the three small encoders on its clips, extracts features, trains XE, DXE and DR,
+scores them on held-out clips, exports SavedModel and ONNX with the encoders inside, captions held-out clips and writes
+a report. Every command is shown before it runs."""
 EXAMPLES = """\
 examples:
   glrg demo
-  glrg demo --out runs/demo --epochs 10"""
+  glrg demo --out runs/demo --clips 120 --quick"""
 
-SIZES = {"train": 160, "val": 40, "test": 40}
-_SMALL = ("model.pool_size=128", "model.embedding_size=128", "model.hidden_size=128", "train.batch_size=16")
-_RATES = ("train.learning_rate=2e-3", "dr.learning_rate=3e-4")  # a small model on little data: larger steps
+CLIPS = 500
+_CAPTIONED = 8  # held-out clips shown at the end
+_METRICS = ("Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
+_QUICK = ("--epochs", "2")
+_ROWS = 6  # shown of a table
+ENCODERS = ("long-range", "short-range", "keyframe")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `glrg demo`."""
     parser.add_argument("--out", metavar="DIR", default="runs/demo", help="folder for everything (default: runs/demo)")
-    parser.add_argument("--epochs", type=integer(1), metavar="N", default=30, help="most epochs a phase (default: 30)")
+    parser.add_argument("--clips", type=integer(20), metavar="N", default=CLIPS, help=f"to render (default: {CLIPS})")
+    parser.add_argument("--quick", action="store_true", help="two epochs of everything: does it run here?")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -44,53 +52,161 @@ def run(args: argparse.Namespace, console: Console) -> int:
     out = pathlib.Path(args.out)
     if out.exists():
         raise ConfigError("the demo's folder exists", where=out, remedy="remove it, or choose another --out")
-    seed = 1 if args.seed is None else args.seed
-    started = time.monotonic()
-    source, dataset, captioner = out / "source", out / "dataset", out / "run"
-    console.info(f"a made-up world: {sum(SIZES.values())} videos with {grammar_world.CAPTIONS_PER_VIDEO} captions each")
-    grammar_world.write_source(source, seed, SIZES)
-    features = source / "features.h5"
-    _glrg(console, "data", "import", "table", source / "captions.jsonl", "--features", features, "--out", dataset)
-    changes = [word for setting in (*_SMALL, *_RATES) for word in ("--set", setting)]
-    words = ["--data", dataset, "--out", captioner, "--phases", "xe,dxe,dr", "--epochs", args.epochs, "--seed", seed]
-    trained = _glrg(console, "train", *words, *changes)
-    evaluated = _glrg(console, "evaluate", captioner, "--data", dataset, "--split", "test")
-    held_out = out / "held_out.h5"
-    truth = _write_held_out(held_out, seed)
-    captions = _glrg(console, "caption", captioner, held_out, "--n", 2)
-    rows = [(video["id"], video["captions"][0]["text"], truth[video["id"]].captions[0]) for video in captions]
-    console.table("Held-out videos", ("video", "captioner", "one of its references"), rows)
-    console.info(f"done in {time.monotonic() - started:.0f} s; everything is in {out}")
-    console.result({"train": trained, "evaluate": evaluated, "caption": captions})
+    demo = _Demo(out, args.clips, 1 if args.seed is None else args.seed, _QUICK if args.quick else (), console)
+    demo.render()
+    demo.encode()
+    scores = demo.train()
+    exported = demo.export()
+    captions = demo.caption()
+    report = demo.report()
+    demo.show(scores, captions)
+    console.info(f"\ndone in {duration(time.monotonic() - demo.started)}; everything is in {out}")
+    if report is not None:
+        console.info(f"open {report}")
+    console.info(f"your own clip: glrg caption {shlex.quote(str(out / 'run'))} clip.mp4")
+    console.result({"scores": scores, "export": exported, "caption": captions, "report": report, "seconds": demo.times})
     return 0
 
 
-def _write_held_out(path: pathlib.Path, seed: int) -> dict[str, grammar_world.Video]:
-    from glrg_tf.data.feature_store import write_features
+class _BriefConsole(Console):
+    """Shows the beginning of long tables."""
 
-    videos = grammar_world.make_videos(seed, SIZES)
-    values = grammar_world.make_features(seed, videos)
-    chosen = [row for row, video in enumerate(videos) if video.split == "test"][:8]
-    write_features(path, [videos[row].id for row in chosen], {name: array[chosen] for name, array in values.items()})
-    return {videos[row].id: videos[row] for row in chosen}
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """See `Console`."""
+        more = [["…", *([""] * (len(columns) - 1))]] if len(rows) > _ROWS else []
+        super().table(title, columns, [*rows[:_ROWS], *more])
 
 
-def _glrg(console: Console, *words: object) -> Any:
-    """Shows and runs one command; returns its JSON document.
+class _Demo:
+    """The steps of the demo, each showing its commands.
 
-    Raises:
-        GlrgError: what the command raises.
+    Args:
+        out: folder for everything.
+        clips: how many to render.
+        seed: of everything.
+        quick: further options of every training.
+        console: where to.
     """
-    from glrg_cli import main
 
-    line = [str(word) for word in words]
-    console.info(f"\n$ glrg {shlex.join(line)}")
-    output = io.StringIO()
-    inner = Console(debug=console.debug, quiet=console.quiet, json_output=True, output=output)
-    try:
-        code = main.run_command(line[0], [*line[1:], "--json"], inner)
-    finally:
-        console.interrupt_note = inner.interrupt_note
-    if code:
-        raise ConfigError(f"`glrg {line[0]}` ended with exit code {code}", remedy="its message is above")
-    return json.loads(output.getvalue())
+    def __init__(self, out: pathlib.Path, clips: int, seed: int, quick: tuple[str, ...], console: Console) -> None:
+        self._out, self._clips, self._seed, self._quick, self._console = out, clips, seed, quick, console
+        self._world, self._dataset, self._run = out / "world", out / "dataset", out / "run"
+        self._encoder = out / "encoder"
+        self.started = time.monotonic()
+        self.times: dict[str, float] = {}
+        self._step, self._since = 0, self.started
+
+    # === Steps ===
+    def render(self) -> None:
+        """Clips, captions, the truth; a dataset folder."""
+        self._title("render a world", "shapes that move, meet and change, and fifteen people who describe them")
+        self._glrg("world", "--out", self._world, "--clips", self._clips, "--seed", self._seed)
+        self._glrg("data", "import", "table", self._world / "captions.jsonl", "--out", self._dataset)
+
+    def encode(self) -> None:
+        """Three encoders, joined; features of every clip."""
+        looks = {
+            "long-range": "what changes over seconds: words of the captions, from three distant frames",
+            "short-range": "what is done: actions, from the frames around a moment",
+            "keyframe": "what is there: shapes, colours and places, from one frame",
+        }
+        runs = [self._out / f"encoder-{kind}" for kind in ENCODERS]
+        for kind, run in zip(ENCODERS, runs, strict=True):
+            self._title(f"the {kind} encoder", looks[kind])
+            taught = ("--data", self._dataset) if kind == "long-range" else ("--labels", self._world)
+            self._glrg("train-encoder", kind, *taught, "--out", run, "--seed", self._seed, *self._quick)
+        self._title("features", "every clip as three vocabularies")
+        self._glrg("train-encoder", "bundle", *runs, "--out", self._encoder)
+        self._glrg("extract", self._dataset, "--encoder", self._encoder, "--out", self._dataset / "features.h5")
+
+    def train(self) -> dict[str, Any]:
+        """XE, DXE and DR; their scores on the held-out clips."""
+        self._title("the captioners", "XE copies everybody, DXE listens to the consensus, DR is rewarded for it")
+        chosen = ("--recipe", "world", "--phases", "xe,dxe,dr", "--encoder", self._encoder)
+        trained = self._glrg(
+            "train", "--data", self._dataset, "--out", self._run, *chosen, "--seed", self._seed, *self._quick
+        )
+        return dict(trained["final"]["phases"])
+
+    def export(self) -> Any:
+        """SavedModel and ONNX, compared with Keras before they count."""
+        self._title("export", "SavedModel and ONNX, each loaded again and compared with the model")
+        target = self._out / "export"
+        return self._glrg("export", self._run, "--format", "saved_model,onnx", "--out", target, "--data", self._dataset)
+
+    def caption(self) -> list[dict[str, Any]]:
+        """Captions of held-out clips, from the video files."""
+        self._title("clips nobody trained on", "from the video file to the sentence")
+        shown = self._held_out()
+        videos = self._out / "held_out"
+        videos.mkdir()
+        for clip in shown:
+            shutil.copy(self._world / clip.video, videos)
+        found = self._glrg("caption", self._run, videos, "--n", 1, quiet=True)  # the table below shows them
+        truth = {clip.id: clip.caption for clip in shown}
+        return [
+            {"id": video["id"], "caption": video["captions"][0]["text"], "truth": truth.get(video["id"], "")}
+            for video in found
+        ]
+
+    def report(self) -> str | None:
+        """The report, where this version writes one."""
+        from glrg_cli import main
+
+        if "report" not in main.commands():
+            return None
+        self._title("the report", "curves, scores, captions and clips on one page")
+        target = self._out / "report.html"
+        self._glrg("report", self._run, "--out", target)
+        return str(target)
+
+    def show(self, scores: dict[str, Any], captions: list[dict[str, Any]]) -> None:
+        """The two tables of the demo."""
+        rows = [(row["id"], row["caption"], row["truth"]) for row in captions]
+        self._console.table("\nHeld-out clips", ("clip", "the captioner says", "the truth"), rows)
+        table = [[phase, *(100 * found["scores"][m] for m in _METRICS)] for phase, found in scores.items()]
+        self._console.table("\nHeld-out scores, per cent", ("phase", *_METRICS), table)
+        times = [(name, duration(seconds)) for name, seconds in self.times.items()]
+        self._console.table("\nTime", ("step", "minutes"), times)
+
+    # === Parts ===
+    def _held_out(self) -> list[Any]:
+        """Held-out clips of different stories, in the order of the world."""
+        from glrg_tf.data.world.truth import load_truth
+
+        clips = [clip for clip in load_truth(self._world) if clip.split == "test"]
+        by_story: dict[str, list[Any]] = {}
+        for clip in clips:
+            by_story.setdefault(clip.events[-1].name, []).append(clip)
+        rounds = zip(*(group + [None] * (len(clips) - len(group)) for group in by_story.values()), strict=True)
+        chosen = [clip for turn in rounds for clip in turn if clip is not None][:_CAPTIONED]
+        return sorted(chosen, key=lambda clip: clip.id)
+
+    def _title(self, name: str, about: str) -> None:
+        self._step += 1
+        self._since = time.monotonic()
+        self._name = name
+        elapsed = duration(self._since - self.started)
+        self._console.info(f"\n━━ {self._step} · {name} ━━ {elapsed}\n{about}")
+
+    def _glrg(self, *words: object, quiet: bool = False) -> Any:
+        """Shows and runs one command; returns its JSON document.
+
+        Raises:
+            GlrgError: what the command raises.
+        """
+        from glrg_cli import main
+
+        line = [str(word) for word in words]
+        self._console.info(f"$ glrg {shlex.join(line)}")
+        output = io.StringIO()
+        console = self._console
+        inner = _BriefConsole(debug=console.debug, quiet=quiet or console.quiet, json_output=True, output=output)
+        try:
+            code = main.run_command(line[0], [*line[1:], "--json"], inner)
+        finally:
+            console.interrupt_note = inner.interrupt_note
+            self.times[self._name] = time.monotonic() - self._since
+        if code:
+            raise ConfigError(f"`glrg {line[0]}` ended with exit code {code}", remedy="its message is above")
+        return json.loads(output.getvalue())
