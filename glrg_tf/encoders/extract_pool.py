@@ -22,18 +22,18 @@ from glrg_tf.encoders.extract_items import VideoItem
 from glrg_tf.errors import VideoError
 from glrg_tf.video.child import Child
 from glrg_tf.video.probe import VideoProbe
-from glrg_tf.video.reader import Frames, Limits
+from glrg_tf.video.reader import Frames
 
 Answer = Clips | VideoError
 
 _AHEAD = 2  # answers that wait beside those being made
 
 
-class OpenInChild:
-    """Opens files in a process of its own, under limits of memory and time."""
+class _OpenInChild:
+    """The files of `read_clips`, opened by a child process."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._child = Child(limits, None)
+    def __init__(self, child: Child) -> None:
+        self._child = child
 
     def read(self, path: Path, select: Select, max_side: int) -> Frames:
         """The selected frames."""
@@ -43,13 +43,48 @@ class OpenInChild:
         """The facts of the file."""
         return self._child.probe(path, False)
 
+
+class LocalDecoder:
+    """Reads one video at a time in this process."""
+
+    def __init__(self, plan: DecodePlan) -> None:
+        self._plan, self._reader = plan, OpenHere(plan.limits)
+
+    def read(self, item: VideoItem) -> Answer:
+        """The clips of a video, or why there are none."""
+        return _answer(item, self._plan, self._reader)
+
     def stop(self) -> None:
-        """Ends the work, from another thread."""
+        """Nothing to end."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class ChildDecoder:
+    """Reads one video at a time by a process of its own, under limits of memory and time."""
+
+    def __init__(self, plan: DecodePlan) -> None:
+        self._plan, self._child = plan, Child(plan.limits, None)
+
+    def read(self, item: VideoItem) -> Answer:
+        """The clips of a video, or why there are none; a process that died is replaced for the next one."""
+        return _answer(item, self._plan, _OpenInChild(self._child))
+
+    def stop(self) -> None:
+        """Ends the work, from another thread: it is answered with an error."""
         self._child.stop()
 
     def close(self) -> None:
         """Ends the process."""
         self._child.close()
+
+
+def _answer(item: VideoItem, plan: DecodePlan, reader: FrameReader) -> Answer:
+    try:
+        return read_clips(item, plan, reader)
+    except VideoError as error:
+        return error
 
 
 class DecodePool:
@@ -65,10 +100,8 @@ class DecodePool:
     """
 
     def __init__(self, plan: DecodePlan, workers: int, *, isolated: bool = True) -> None:
-        self._plan = plan
-        self._readers: list[OpenInChild | OpenHere] = [
-            OpenInChild(plan.limits) if isolated else OpenHere(plan.limits) for _ in range(max(workers, 1))
-        ]
+        make = ChildDecoder if isolated else LocalDecoder
+        self._decoders: list[ChildDecoder | LocalDecoder] = [make(plan) for _ in range(max(workers, 1))]
         self._ahead = workers > 0
         self._state = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -90,24 +123,23 @@ class DecodePool:
         with self._state:
             self._stopped = True
             self._state.notify_all()
-        children = [reader for reader in self._readers if isinstance(reader, OpenInChild)]
-        for child in children:
-            child.stop()
+        for decoder in self._decoders:
+            decoder.stop()
         for thread in self._threads:
             thread.join()
-        for child in children:
-            child.close()
+        for decoder in self._decoders:
+            decoder.close()
         self._single.close()
 
     def map(self, items: Sequence[VideoItem]) -> Iterator[Answer]:
         """An answer for every item, in order. To be called once."""
         if not self._ahead:
-            for item in items:
-                yield self._read(self._readers[0], item)
+            yield from map(self._decoders[0].read, items)
             return
         self._items = items
         self._threads = [
-            threading.Thread(target=self._work, args=(reader,), daemon=True) for reader in self._readers[: len(items)]
+            threading.Thread(target=self._work, args=(decoder,), daemon=True)
+            for decoder in self._decoders[: len(items)]
         ]
         for thread in self._threads:
             thread.start()
@@ -123,7 +155,7 @@ class DecodePool:
                 raise answer
             yield answer
 
-    def _work(self, reader: FrameReader) -> None:
+    def _work(self, decoder: ChildDecoder | LocalDecoder) -> None:
         while True:
             with self._state:
                 self._state.wait_for(lambda: self._stopped or self._may_ask() or self._asked >= len(self._items))
@@ -132,21 +164,15 @@ class DecodePool:
                 number = self._asked
                 self._asked += 1
             try:
-                answer: Answer | Exception = self._read(reader, self._items[number])
+                answer: Answer | Exception = decoder.read(self._items[number])
             except Exception as error:  # ours: raised where the answer is taken
                 answer = error
             with self._state:
                 self._ready[number] = answer
                 self._state.notify_all()
 
-    def _read(self, reader: FrameReader, item: VideoItem) -> Answer:
-        try:
-            return read_clips(item, self._plan, reader)
-        except VideoError as error:
-            return error
-
     def _may_ask(self) -> bool:
-        return self._asked < self._taken + len(self._readers) + _AHEAD
+        return self._asked < self._taken + len(self._decoders) + _AHEAD
 
 
 def default_workers() -> int:
