@@ -58,6 +58,7 @@ class Exporter:
         request: what to write.
         split: real videos to compare on, and to score smaller forms on; None makes features up.
         report: told what is going on, once a step.
+        seed: of the made-up videos.
 
     Raises:
         ConfigError: frames are asked for and the captioner has no encoders.
@@ -69,8 +70,9 @@ class Exporter:
         request: ExportRequest,
         split: Split | None = None,
         report: Report = lambda text: None,
+        seed: int = 1,
     ) -> None:
-        self.captioner, self.request, self.split, self.report = captioner, request, split, report
+        self.captioner, self.request, self.split, self.report, self.seed = captioner, request, split, report, seed
         self.beam = captioner.decoding.beam_size if request.beam is None else request.beam
         self.bundle = captioner.encoders if request.with_encoder else None
         if request.with_encoder and self.bundle is None:
@@ -86,7 +88,7 @@ class Exporter:
 
     def steps(self) -> int:
         """How often `report` is called by `run`."""
-        return 1 + 2 * len(artefacts(self.request))
+        return 1 + 2 * len(artefacts(self.request)) + ("saved_model" in self.request.formats)
 
     @staticmethod
     def target(out: str | os.PathLike[str]) -> Path:
@@ -119,6 +121,11 @@ class Exporter:
             self._reference("float32")
             results = [self._make(folder, artefact) for artefact in artefacts(self.request)]
             (folder / "source.onnx").unlink(missing_ok=True)
+            if "saved_model" in self.request.formats:
+                from export.serving.layout import write_serving_files
+
+                self.report("writing and trying what TF Serving wants")
+                write_serving_files(folder)
             self.captioner.vocabulary.save(folder / "vocabulary.json")
             return manifest.write(folder, self, results, provenance)
 
@@ -153,10 +160,9 @@ class Exporter:
         if artefact.format == "onnx_text":
             return write_text(self._plain_onnx(folder), path, self.captioner.vocabulary)
         module = CaptionModule(self.captioner, self.beam, self.frames_model, word_table=False)
-        signature = "beam_from_frames" if artefact.frames else "beam"
         if artefact.format == "litert":
-            return write_litert(module, path, signature, float16=artefact.form == "float16")
-        return write_onnx(module, path, signature)
+            return write_litert(module, path, artefact.frames, float16=artefact.form == "float16")
+        return write_onnx(module, path, artefact.frames)
 
     def _plain_onnx(self, folder: Path) -> Path:
         """The float32 ONNX file that other forms are made from: the artefact, or one that is removed again."""
@@ -201,7 +207,8 @@ class Exporter:
     def _probes(self) -> Probes:
         if self._references:
             return next(iter(self._references.values())).probes
-        return make_probes(self.captioner, None if self.split is None else self.split.features(), self.beam)
+        real = None if self.split is None else self.split.features()
+        return make_probes(self.captioner, real, self.beam, self.seed)
 
     def _score(self, run: runners.Run) -> smaller.ScoreChange:
         """What an artefact's captions of the whole split score, beside the original's."""

@@ -7,36 +7,27 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from export.signatures import CaptionModule, features_spec, frames_spec
+from export.signatures import CaptionModule, beam_without_text
 from glrg_tf.errors import ExportError
 from glrg_tf.io import atomic
 
 
 def write_litert(
-    module: CaptionModule, path: str | os.PathLike[str], signature: str = "beam", float16: bool = False
+    module: CaptionModule, path: str | os.PathLike[str], frames: bool = False, float16: bool = False
 ) -> Path:
-    """Writes one signature of a module (built with `word_table=False`) as a LiteRT file.
+    """Writes a module (built with `word_table=False`) as a LiteRT file. The number of videos is dynamic.
 
     Args:
         module: what to convert.
         path: the file.
-        signature: "beam" (input `features`) or "beam_from_frames" (input `frames`); the outputs are `scores`,
-            `token_ids` and `token_log_probs`. The number of videos is dynamic.
+        frames: whether its input is `frames`, not `features`; the outputs are `scores`, `token_ids` and
+            `token_log_probs`.
         float16: whether weights are stored as float16; arithmetic stays float32.
 
     Raises:
         ExportError: an operation that is not built into LiteRT.
     """
-
-    @tf.function(input_signature=[features_spec(module)], autograph=False)
-    def from_features(features: tf.Tensor) -> dict[str, tf.Tensor]:
-        return module.named(module.decode(features, module.beam_size))
-
-    @tf.function(input_signature=[frames_spec()], autograph=False)
-    def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        return module.named(module.decode(module.features_of(frames), module.beam_size))
-
-    function = from_features if signature == "beam" else from_frames
+    function = beam_without_text(module, frames)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]  # nothing that needs Flex
     if float16:

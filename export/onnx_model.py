@@ -13,47 +13,34 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import tensorflow as tf
 
 from export.onnx_loops import hoist_invariants
-from export.signatures import CaptionModule, features_spec, frames_spec
+from export.signatures import CaptionModule, beam_without_text
 from glrg_tf.errors import ExportError
 from glrg_tf.io import atomic
 
 OPSET = 18  # the highest the converter writes
-INPUTS = {"beam": features_spec, "beam_from_frames": lambda module: frames_spec()}
 
 
-def write_onnx(module: CaptionModule, path: str | os.PathLike[str], signature: str = "beam") -> Path:
-    """Writes one signature of a module (built with `word_table=False`) as an ONNX file.
+def write_onnx(module: CaptionModule, path: str | os.PathLike[str], frames: bool = False) -> Path:
+    """Writes a module (built with `word_table=False`) as an ONNX file.
 
     Args:
         module: what to convert.
         path: the file.
-        signature: "beam" (input `features`) or "beam_from_frames" (input `frames`); the outputs are `scores`,
-            `token_ids` and `token_log_probs`.
+        frames: whether its input is `frames`, not `features`; the outputs are `scores`, `token_ids` and
+            `token_log_probs`.
 
     Raises:
         ExportError: the converter complains, or its result is not valid ONNX.
     """
-    spec = INPUTS[signature](module)
-
-    if signature == "beam":
-
-        @tf.function(input_signature=[spec], autograph=False)
-        def beam(features: tf.Tensor) -> dict[str, tf.Tensor]:
-            return module.named(module.decode(features, module.beam_size))
-    else:
-
-        @tf.function(input_signature=[spec], autograph=False)
-        def beam(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-            return module.named(module.decode(module.features_of(frames), module.beam_size))
-
+    function = beam_without_text(module, frames)
     with converter_errors(path):
         import tf2onnx
 
-        handlers = {"SelectV2": (_select, [])}
-        model, _ = tf2onnx.convert.from_function(beam, [spec], opset=OPSET, custom_op_handlers=handlers)
+        model, _ = tf2onnx.convert.from_function(
+            function, list(function.input_signature), opset=OPSET, custom_op_handlers={"SelectV2": (_select, [])}
+        )
     hoist_invariants(model.graph)
     model.producer_name, model.producer_version = "glrg-tf", ""
     return save(model, path)

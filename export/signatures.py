@@ -197,6 +197,20 @@ def from_frames(module: CaptionModule) -> tf.types.experimental.ConcreteFunction
     return from_frames.get_concrete_function()
 
 
+def beam_without_text(module: CaptionModule, frames: bool = False) -> tf.types.experimental.GenericFunction:
+    """`beam` for runtimes without strings, from features or from frames: a function for converters."""
+
+    @tf.function(input_signature=[features_spec(module)], autograph=False)
+    def from_features(features: tf.Tensor) -> dict[str, tf.Tensor]:
+        return module.named(module.decode(features, module.beam_size))
+
+    @tf.function(input_signature=[frames_spec()], autograph=False)
+    def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        return module.named(module.decode(module.features_of(frames), module.beam_size))
+
+    return from_frames if frames else from_features
+
+
 # name -> builder; one that returns None has nothing to offer for this captioner.
 BUILDERS: dict[str, Callable[[CaptionModule], tf.types.experimental.ConcreteFunction | None]] = {
     "serving_default": serving_default,

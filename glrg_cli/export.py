@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         captioner.encoders = EncoderBundle.load(args.encoder)
     split = open_split(dataset, args.split, captioner.config) if dataset is not None else None
 
-    exporter = Exporter(captioner, request, split, console.info)
+    exporter = Exporter(captioner, request, split, console.info, 1 if args.seed is None else args.seed)
     exporter.target(args.out)
     with console.progress(exporter.steps(), "exporting", "steps") as progress:
 

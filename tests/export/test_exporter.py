@@ -37,6 +37,7 @@ def hypotheses(folder: pathlib.Path, artefact) -> runners.Run:
 def test_the_folder_holds_what_the_plan_says(exported, manifest, captioner):
     assert {entry["path"] for entry in manifest["artefacts"]} == {a.path for a in artefacts(ALL_FORMS)}
     assert (exported / "saved_model" / "1" / "saved_model.pb").is_file()
+    assert (exported / "serving" / "models.config").is_file()
     assert not (exported / "source.onnx").exists()
     assert Vocabulary.load(exported / "vocabulary.json") == captioner.vocabulary
     atomic.verify_manifest(exported)
@@ -108,8 +109,8 @@ def test_onnx_loops_read_their_weights_from_outside(exported):
 def test_a_file_that_differs_is_not_kept(captioner, tmp_path, monkeypatch):
     real = exporter.write_onnx
 
-    def slightly_wrong(module, path, signature="beam"):
-        real(module, path, signature)
+    def slightly_wrong(module, path, frames=False):
+        real(module, path, frames)
         model = onnx.load(path)
         bias = next(t for t in model.graph.initializer if list(t.dims) == [len(captioner.vocabulary)])
         values = onnx.numpy_helper.to_array(bias).copy()
