@@ -151,7 +151,7 @@ def test_a_video_over_http_gets_the_captions_of_generate(filming, clips):
         for data in (b"not a video", clips[0].read_bytes()[:600], b"#EXTM3U\nhttp://example.org/x.ts\n"):
             answer = server.ask("POST", "/v1/caption", *form(data))
             assert answer.status == 422 and answer.error and "glrg-upload" not in answer.body.decode()
-        processes = [decoder._process for decoder in reader._idle]
+        processes = [decoder._child._process for decoder in reader._idle]
     assert all(process.poll() is not None for process in processes)  # gone with the server
 
 
