@@ -25,6 +25,7 @@ examples:
   glrg glove embed runs/glove --features features.h5 --out features+semantic.h5
   glrg glove embed runs/glove --features data/mine/features.h5 --out data/mine/features.h5     # in its place
   glrg glove embed runs/glove i3d/ --out features.h5                       # streams rgb, flow, semantic
+  glrg glove embed runs/glove i3d/ --events data/activitynet --out data/activitynet/features.h5
 
 With the new stream in a dataset (in its place as above, or `glrg data import … --features features+semantic.h5`):
   glrg train --data data/mine --out runs/a --streams long_range,short_range,keyframe,semantic"""
@@ -55,6 +56,8 @@ def add_parsers(actions: Any) -> None:
     embed.add_argument(
         "--concatenate", choices=("none", "rgb", "both"), default="none", help="write concatenations too (see below)"
     )
+    embed.add_argument("--events", metavar="DATASET", type=Path, help="write the clips of this dataset's events only")
+    embed.add_argument("--clip-seconds", metavar="S", type=float, default=2.56, help="for --events (default: 2.56)")
     embed.add_argument("--pooled", action="store_true", help="one mean vector a video in the .h5, not one a clip")
 
     near = actions.add_parser("neighbours", help="find clips and words alike", epilog=_NEIGHBOURS_EXAMPLES)
@@ -80,22 +83,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _embed(args: argparse.Namespace, console: Console) -> int:
     from glrg_tf.data.attach import attach_features, is_feature_file_of_dataset
+    from glrg_tf.data.dataset import CaptionDataset
     from glrg_tf.semantic.artefact import load_glove
+    from glrg_tf.semantic.events import write_events
     from glrg_tf.semantic.outputs import write_folder, write_stream
 
-    if bool(args.source) == bool(args.features):
-        raise ConfigError("name folders of stacks, or --features FILE.h5", remedy="`glrg glove embed --help`")
-    sources = [args.features] if args.features else args.source
-    to_file = args.out.suffix.lower() in (".h5", ".hdf5")
-    if not to_file and (args.encoder or sources[0].is_file()):
-        raise ConfigError("a features.h5 gains a stream in another one", where=args.out, remedy="--out NAME.h5")
-    if to_file and (args.ids or args.concatenate != "none"):
-        raise ConfigError("--ids and --concatenate belong to a folder of stacks", where="--out", remedy="--out FOLDER")
-    if args.pooled and not to_file:
-        raise ConfigError("--pooled belongs to a features.h5", where="--out", remedy="--out NAME.h5")
-    in_place = args.features is not None and args.out.exists() and args.out.samefile(args.features)
-    if args.out.exists() and not in_place:
-        raise ConfigError("the output already exists", where=args.out, remedy="choose another --out or remove it")
+    sources, to_file, in_place = _check_embed(args)
     glove = load_glove(args.glove)
     trained = glove.source["streams"] if glove.source["kind"] == "features" else None
     with (
@@ -103,15 +96,54 @@ def _embed(args: argparse.Namespace, console: Console) -> int:
         console.progress(len(stacks), "visual words", "clips") as bar,
     ):
         shared: dict[str, Any] = {"workers": args.workers, "progress": bar.update}
-        if to_file:
+        if args.events is not None:
+            records = CaptionDataset.load(args.events).records()
+            made = write_events(glove, stacks, records, args.out, clip_seconds=args.clip_seconds, **shared)
+        elif to_file:
             made = write_stream(glove, stacks, args.out, pooled=args.pooled, replace=in_place, **shared)
         else:
             made = write_folder(glove, stacks, args.out, concatenation=args.concatenate, **shared)
+    if made.get("missing"):
+        console.warning(f"{len(made['missing'])} events have no stacks: left out ({', '.join(made['missing'][:3])}, …)")
     if to_file and is_feature_file_of_dataset(args.out):
         attach_features(args.out.parent)
     console.info(f"embeddings of {made['clips']:,} clips, {glove.dimensions} wide, in {args.out}")
     console.result({"out": str(args.out), **made})
     return 0
+
+
+def _check_embed(args: argparse.Namespace) -> tuple[list[Path], bool, bool]:
+    """What is read, whether the output is a features.h5, and whether it takes the place of the source.
+
+    Raises:
+        ConfigError: options that do not go together, an output that is there.
+    """
+    if bool(args.source) == bool(args.features):
+        raise ConfigError("name folders of stacks, or --features FILE.h5", remedy="`glrg glove embed --help`")
+    sources = [args.features] if args.features else args.source
+    of_file = bool(args.encoder) or sources[0].is_file()
+    to_file = args.out.suffix.lower() in (".h5", ".hdf5")
+    in_place = args.features is not None and args.out.exists() and args.out.samefile(args.features)
+    wrong = (
+        (of_file and not to_file, "a features.h5 gains a stream in another one", "--out", "--out NAME.h5"),
+        (of_file and args.ids, "a stream belongs to all videos of a features.h5", "--ids", "leave --ids out"),
+        (of_file and args.events, "--events reads stacks of whole videos", "--events", "name folders of stacks"),
+        (args.events and not to_file, "the features of events are a features.h5", "--out", "--out NAME.h5"),
+        (args.clip_seconds <= 0, "a clip lasts longer than that", "--clip-seconds", "64 frames at 25 a second: 2.56"),
+        (to_file and args.concatenate != "none", "concatenations are a folder of stacks", "--out", "--out FOLDER"),
+        (args.pooled and not to_file, "pooled streams belong into a features.h5", "--out", "--out NAME.h5"),
+        (args.pooled and args.events, "events keep every clip; they are pooled on reading", "--pooled", "leave it out"),
+        (
+            args.out.exists() and not in_place,
+            "the output already exists",
+            args.out,
+            "choose another --out or remove it",
+        ),
+    )
+    for is_so, what, where, remedy in wrong:
+        if is_so:
+            raise ConfigError(what, where=where, remedy=remedy)
+    return list(sources), to_file, in_place
 
 
 def _neighbours(args: argparse.Namespace, console: Console) -> int:

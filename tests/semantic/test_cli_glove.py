@@ -12,6 +12,7 @@ import pytest
 
 from glrg_cli import main
 from glrg_cli.common import Console
+from glrg_tf.data.dataset import CaptionDataset
 from glrg_tf.data.feature_store import FeatureStore
 from glrg_tf.errors import GlrgError
 
@@ -82,6 +83,33 @@ def test_refusals_say_what_to_do(
         assert error.exit_code == code
         assert remedy in (error.remedy or "")
     assert not list(tmp_path.iterdir())
+
+
+def test_events_of_a_dataset_get_the_clips_they_span(
+    stacks_folder: pathlib.Path, glove_folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    times = {"v001": [[0, 5.2], [5.2, 11], [11.05, 11.1]], "v002": [[3, 400]], "v900": [[0, 1]]}
+    captions = {
+        name: {"duration": 410, "timestamps": pairs, "sentences": [f"event {n}" for n in range(len(pairs))]}
+        for name, pairs in times.items()
+    }
+    (tmp_path / "train.json").write_text(json.dumps(captions))
+    console = Console(quiet=True, errors=io.StringIO())
+    data = tmp_path / "data"
+    main.run_command("data", ["import", "activitynet", str(tmp_path / "train.json"), "--out", str(data)], console)
+    made = glrg("embed", glove_folder, stacks_folder, "--events", data, "--out", data / "features.h5")
+    assert (made["events"], made["missing"]) == (4, ["v900_0_1"])
+    dataset = CaptionDataset.load(data)
+    store = dataset.features
+    assert store is not None and dataset.description["streams"] == {"flow": 24, "rgb": 24, "semantic": 32}
+    rgb = np.load(stacks_folder / "v001_rgb.npy")
+    # clips of 2.56 s: 0 to 5.2 s are the first two, 5.2 to 11 s the third and fourth, the last event lies within one
+    for event, rows in {"v001_0_5.2": (0, 2), "v001_5.2_11": (2, 4), "v001_11.05_11.1": (4, 5)}.items():
+        np.testing.assert_array_equal(store.positions(event, "rgb"), rgb[slice(*rows)])
+        assert store.positions(event, "semantic").shape == (rows[1] - rows[0], 32)
+    whole = len(np.load(stacks_folder / "v002_rgb.npy"))
+    assert len(store.positions("v002_3_400", "flow")) == whole - 1
+    assert main.run_command("data", ["verify", str(data)], console) == 0
 
 
 def test_interrupted_training_saves_the_best_epoch(
