@@ -173,7 +173,7 @@ def test_what_cannot_be_asked_for():
         exporter.Exporter(make_captioner(), ExportRequest(("onnx",), beam=71)).run("unused", PLAIN)
 
 
-def test_command_scores_smaller_files_and_replaces_its_own_folder(captioner, dataset, tmp_path, capsys):
+def test_command_scores_smaller_files_and_leaves_what_is_good(captioner, dataset, tmp_path, capsys):
     from glrg_cli.main import main
 
     captioner.save_to_preset(tmp_path / "captioner")
@@ -182,17 +182,16 @@ def test_command_scores_smaller_files_and_replaces_its_own_folder(captioner, dat
     assert main([*words, "--out", str(tmp_path / "other")]) == 2
     assert main([*words, "--out", str(tmp_path / "out"), "--data", str(dataset), "--split", "nothing"]) == 2
     capsys.readouterr()
-    scored = [*words, "--out", str(tmp_path / "out"), "--data", str(dataset), "--max-loss", "100"]
-    for _ in range(2):  # the second replaces the first
-        assert main(scored) == 0
+    scored = [*words, "--out", str(tmp_path / "out"), "--data", str(dataset), "--max-loss"]
+    assert main([*scored, "100"]) == 0
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     plain, small = document["artefacts"]
     assert plain["scores"]["changed"] == 0 and plain["scores"]["cider_loss_points"] == 0
     assert small["bytes"] < plain["bytes"] and "cider_loss_points" in small["scores"]
     assert document["decoding"]["beam_size"] == 2
+    assert main([*scored, "-100"]) == 5  # it may take the place of an earlier export, and is refused too late for that
     assert sorted(p.name for p in tmp_path.iterdir()) == ["captioner", "other", "out"]
-    assert main([*words, "--out", str(tmp_path / "second"), "--data", str(dataset), "--max-loss", "-100"]) == 5
-    assert not (tmp_path / "second").exists()
+    assert atomic.verify_manifest(tmp_path / "out")["made"] == document["made"]
 
 
 def test_python_m_export_is_the_command(tmp_path):
