@@ -1,7 +1,8 @@
 """The keyframe encoder: what is in one frame (GL-RG section 3.1, "local-keyframe": ResNeXt onto M classes).
 
-The pooling before the last layer is a plain mean, so a class score is the mean of the scores of the map's cells: the
-last layer can be asked about each cell (`classify_cells`), which is what saliency needs.
+The last layer can be asked about each cell of the last map (`classify_cells`), which is what saliency needs: with the
+large backbones a class logit is the mean of the cells' logits (their pooling is a mean and the layer linear), in the
+nano network it is their soft maximum.
 """
 
 from __future__ import annotations
@@ -29,16 +30,9 @@ def build_keyframe(spec: StreamSpec) -> keras.Model:
     x = keras.layers.Identity(name="map")(x)
     if spec.preset == "nano" and not spec.backbone:
         cells = keras.layers.Dense(spec.width, name="head")(x)  # (N, h', w', M)
-        return keras.Model(frames, layers.probabilities(_strongest(cells), spec), name=spec.name)
+        return keras.Model(frames, layers.probabilities(layers.strongest(cells), spec), name=spec.name)
     x = keras.layers.GlobalAveragePooling2D(name="pooled")(x)
     return keras.Model(frames, layers.head(x, spec), name=spec.name)
-
-
-def _strongest(cells: keras.KerasTensor) -> keras.KerasTensor:
-    """Log-mean-exp over the cells of a map, (N, h', w', M) -> (N, M): a soft maximum, for small things count too."""
-    peak = keras.ops.max(cells, axis=(1, 2), keepdims=True)
-    mean = keras.ops.mean(keras.ops.exp(cells - peak), axis=(1, 2))
-    return keras.ops.log(mean) + keras.ops.reshape(peak, (-1, cells.shape[-1]))
 
 
 def feature_map(model: keras.Model) -> keras.Model:
@@ -49,7 +43,7 @@ def feature_map(model: keras.Model) -> keras.Model:
 def classify_cells(model: keras.Model, cells: tf.Tensor, activation: str) -> tf.Tensor:
     """The class probabilities of each cell of a map: float32 (N, h', w', C) -> (N, h', w', M).
 
-    The logits of the whole frame are the mean of the logits of its cells.
+    The logits of the whole frame are the mean of the logits of its cells, or their soft maximum (nano).
     """
     last = model.get_layer("head")
     logits = tf.tensordot(cells, tf.convert_to_tensor(last.kernel), 1) + tf.convert_to_tensor(last.bias)

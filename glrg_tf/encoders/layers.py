@@ -50,10 +50,11 @@ def convolve(
     kernel: int | tuple[int, ...] = 3,
     strides: int | tuple[int, ...] = 1,
     relu: bool = True,
+    padding: str = "same",
 ) -> keras.KerasTensor:
     """Convolution (2D or 3D by the rank of `x`), batch normalisation and, unless told otherwise, ReLU."""
     layer = keras.layers.Conv3D if len(x.shape) == 5 else keras.layers.Conv2D
-    x = layer(filters, kernel, strides, "same", use_bias=False, name=f"{name}_conv")(x)
+    x = layer(filters, kernel, strides, padding, use_bias=False, name=f"{name}_conv")(x)
     x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
@@ -78,14 +79,22 @@ def pooled(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return keras.layers.Concatenate(name=name)([mean, peak])
 
 
+def strongest(cells: keras.KerasTensor) -> keras.KerasTensor:
+    """Log-mean-exp over the cells of a map, (N, ..., D) -> (N, D): a soft maximum, so that small things count too."""
+    axes = tuple(range(1, len(cells.shape) - 1))
+    peak = keras.ops.max(cells, axis=axes, keepdims=True)
+    mean = keras.ops.mean(keras.ops.exp(cells - peak), axis=axes)
+    return keras.ops.log(mean) + keras.ops.reshape(peak, (-1, cells.shape[-1]))
+
+
 def head(x: keras.KerasTensor, spec: StreamSpec) -> keras.KerasTensor:
-    """The last layer of every encoder: float32 (N, D) probabilities; what the activation reads is the layer "logits"."""
+    """The last layer of an encoder: features (N, c) -> float32 (N, D) probabilities."""
     logits = keras.layers.Dense(spec.width, name="head")(x)
     return probabilities(logits, spec)
 
 
 def probabilities(logits: keras.KerasTensor, spec: StreamSpec) -> keras.KerasTensor:
-    """The activation of the stream, under the names every encoder has."""
+    """The activation of the stream over the layer "logits", which every encoder has."""
     logits = keras.layers.Identity(name="logits")(logits)
     return keras.layers.Activation(spec.activation, dtype="float32", name="probabilities")(logits)
 

@@ -3,8 +3,9 @@
 A 2D CNN looks at each frame, a 3D ResNet at all of them together; what both found is stacked and a dense layer gives
 the J action probabilities. The paper's 3D network is 3D-ResNet-18; the frames are t-10..t+10.
 
-Ours, where the paper says nothing: the 2D network (the paper preset takes ResNet-18), its features averaged over the
-frames, stacking as concatenation.
+Ours, where the paper says nothing: differences of successive frames beside the frames (nano; what moves is seen at
+once), the 2D network (the paper preset takes ResNet-18), its features averaged over the frames, stacking as
+concatenation.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def build_short_range(spec: StreamSpec) -> keras.Model:
 
 
 def _nano_motion(x: keras.KerasTensor) -> keras.KerasTensor:
-    """A small 3D ResNet: (N, k, h, w, 3) -> (N, 128)."""
+    """A small 3D ResNet over frames and their differences, in which what stands still is zero: -> (N, 128)."""
+    before = keras.ops.concatenate([x[:, :1], x[:, :-1]], axis=1)
+    x = keras.layers.Concatenate(name="motion_input")([x, 2.0 * (x - before)])  # (N, k, h, w, 6)
     x = layers.convolve(x, 12, "motion_stem", kernel=(3, 5, 5), strides=(1, 4, 4))
     x = layers.residual(x, 16, "motion1")
     x = layers.residual(x, 32, "motion2", strides=(2, 2, 2))
