@@ -5,6 +5,7 @@ CAPTIONER/
   vocabulary.json    words and the tokenizer they belong to
   model.weights.h5   one data set a weight, named `layer/variable`
   model_card.md      for people
+  ngram_weights.h5   optional: n-gram weights of the training captions, for minimum-risk decoding (minimum_risk.py)
   encoder/           optional: what turns videos into its features (encoders/bundle.py)
   manifest.json      sha256 of the above
 """
@@ -12,6 +13,7 @@ CAPTIONER/
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import json
 import os
@@ -22,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from glrg_tf.captioner import beam, decoding, video_input
+from glrg_tf.captioner import beam, decoding, minimum_risk, video_input
+from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.captioner.presets import PRESET_PROVIDERS, CaptionerConfig
 from glrg_tf.captioner.weights import read_weights, write_weights
@@ -33,12 +36,15 @@ from glrg_tf.text.tokenizer import get_tokenizer
 from glrg_tf.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from glrg_tf.captioner.decoder import DecoderWeights
     from glrg_tf.encoders.bundle import EncoderBundle
 
 FORMAT = "glrg-captioner"
 VERSION = 1
 _BATCH = 64  # videos decoded at once: bounds memory whatever the caller passes
 _MAX_BEAM = 50
+NGRAM_WEIGHTS = "ngram_weights.h5"
+Selection = Literal["probability", "minimum_risk"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +64,7 @@ class DecodingConfig:
     beam_size: int = 5  # hypotheses kept; 1 is greedy
     length_normalization: float = 0.0  # exponent of the length that divides a hypothesis' score
     max_words: int = 28  # as in the release
+    selection: Selection = "probability"  # which hypotheses of the beam are best (minimum_risk.py)
 
     def __post_init__(self) -> None:
         """Refuses settings no search can run with."""
@@ -76,6 +83,7 @@ class VideoCaptioner:
         decoding: defaults of `generate`.
         encoders: what turns videos into features, or its folder (loaded when it is first needed); None leaves a
             captioner of features only.
+        ngram_weights: of the training captions; minimum-risk decoding needs them.
 
     Raises:
         CheckpointError: the vocabulary is not the model's.
@@ -94,6 +102,7 @@ class VideoCaptioner:
         vocabulary: Vocabulary,
         decoding: DecodingConfig | None = None,
         encoders: EncoderBundle | Path | None = None,
+        ngram_weights: NgramWeights | None = None,
     ) -> None:
         if len(vocabulary) != model.config.vocabulary_size:
             raise CheckpointError(
@@ -104,6 +113,7 @@ class VideoCaptioner:
         self.decoding = decoding or DecodingConfig()
         self._functions: dict[tuple[Any, ...], Callable[..., decoding.Decoded]] = {}
         self._encoders = encoders
+        self.ngram_weights = ngram_weights
 
     @property
     def config(self) -> CaptionerConfig:
@@ -151,6 +161,7 @@ class VideoCaptioner:
         beam_size: int | None = None,
         num_captions: int = 1,
         compat: Literal["release"] | None = None,
+        selection: Selection | None = None,
     ) -> list[list[Caption]]:
         """Captions of every video, best first.
 
@@ -158,7 +169,9 @@ class VideoCaptioner:
             videos_or_features: float32 (N, D), the streams of `config.streams` side by side; or paths of video files.
             beam_size: hypotheses kept; 1 is greedy; None takes the captioner's default.
             num_captions: captions a video; at most `beam_size`.
-            compat: "release" decodes as the released code does.
+            compat: "release" decodes as the released code does, whatever `selection` says.
+            selection: which hypotheses are best, the most probable or those of minimum risk; None takes the
+                captioner's default.
 
         Returns:
             N lists of `num_captions` captions (fewer only in release mode, where distinct ones may run out).
@@ -166,14 +179,18 @@ class VideoCaptioner:
         Raises:
             FeatureError: wrong width or values that are not finite.
             VideoError: a video that cannot be read.
-            ConfigError: `beam_size` or `num_captions` out of range; videos, and the captioner has no encoders.
+            ConfigError: `beam_size` or `num_captions` out of range; videos, and the captioner has no encoders; minimum
+                risk, and it has no n-gram weights.
         """
         beam_size = self.decoding.beam_size if beam_size is None else beam_size
-        settings = dataclasses.replace(self.decoding, beam_size=beam_size)
+        settings = dataclasses.replace(
+            self.decoding, beam_size=beam_size, selection=selection or self.decoding.selection
+        )
         if not 1 <= num_captions <= beam_size <= self.config.vocabulary_size:
             raise ConfigError(
                 f"{num_captions} captions from a beam of {beam_size}", remedy="ask for at most --beam captions"
             )
+        self.check_selection(settings)
         if video_input.are_videos(videos_or_features):
             videos_or_features = self.encode_videos(videos_or_features)  # type: ignore[arg-type]
         features = self._checked(videos_or_features)  # type: ignore[arg-type]
@@ -232,17 +249,58 @@ class VideoCaptioner:
                     return beam.release_beam_search(weights, video_gates, settings.beam_size, settings.max_words)
                 if settings.beam_size == 1:
                     return decoding.greedy(weights, video_gates, settings.max_words)
-                return beam.beam_search(
-                    weights,
-                    video_gates,
-                    settings.beam_size,
-                    num_captions,
-                    settings.max_words,
-                    settings.length_normalization,
-                )
+                return self.search(weights, video_gates, settings, num_captions)
 
             self._functions[key] = decode
         return self._functions[key]
+
+    def search(
+        self,
+        weights: DecoderWeights,
+        video_gates: tf.Tensor,
+        settings: DecodingConfig,
+        num_captions: int,
+        table: tf.Tensor | None = None,
+    ) -> decoding.Decoded:
+        """The `num_captions` best captions of videos by tensors alone: what `generate` and every export run.
+
+        Args:
+            weights: the decoder's tensors.
+            video_gates: float32 (B, 4H).
+            settings: beam, length normalisation, most words, selection.
+            num_captions: how many, best first.
+            table: see `beam_search`.
+
+        Raises:
+            ConfigError: minimum risk, and the captioner has no n-gram weights.
+        """
+        searched = functools.partial(
+            beam.beam_search,
+            weights,
+            video_gates,
+            settings.beam_size,
+            max_words=settings.max_words,
+            length_normalization=settings.length_normalization,
+            table=table,
+        )
+        if settings.selection == "probability":
+            return searched(num_captions=num_captions)
+        return minimum_risk.choose(
+            searched(num_captions=settings.beam_size), self.check_selection(settings), num_captions
+        )
+
+    def check_selection(self, settings: DecodingConfig) -> NgramWeights | None:
+        """The n-gram weights that `settings` ask for; None where they ask for none.
+
+        Raises:
+            ConfigError: minimum risk, and the captioner has no n-gram weights.
+        """
+        if settings.selection == "minimum_risk" and self.ngram_weights is None:
+            raise ConfigError(
+                "this captioner has no n-gram weights, which minimum-risk decoding needs",
+                remedy="train it with this version, or decode with selection 'probability'",
+            )
+        return self.ngram_weights
 
     def _read(self, decoded: decoding.Decoded, num_captions: int) -> list[list[Caption]]:
         tokens, scores, log_probs = (np.asarray(x) for x in decoded)
@@ -289,6 +347,8 @@ class VideoCaptioner:
         self.vocabulary.save(folder / "vocabulary.json")
         write_weights(folder / "model.weights.h5", self.model.get_weights())
         atomic.write_text(folder / "model_card.md", card or "# GL-RG captioner\n")
+        if self.ngram_weights is not None:
+            self.ngram_weights.save(folder / NGRAM_WEIGHTS)
         if self.encoders is not None:
             self.encoders.save(folder / video_input.ENCODER)
         atomic.write_manifest(folder)
@@ -323,7 +383,9 @@ class VideoCaptioner:
         weights = read_weights(folder / "model.weights.h5")
         model = CaptionerModel(config)
         model.set_weights(weights, where=str(folder / "model.weights.h5"))
-        return cls(model, vocabulary, settings, video_input.find_encoder(folder))
+        listed = folder / NGRAM_WEIGHTS
+        ngram_weights = NgramWeights.load(listed) if listed.is_file() else None
+        return cls(model, vocabulary, settings, video_input.find_encoder(folder), ngram_weights)
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:

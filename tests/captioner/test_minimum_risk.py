@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from glrg_tf.captioner import minimum_risk
+from glrg_tf.captioner.captioner import DecodingConfig, VideoCaptioner
 from glrg_tf.captioner.decoding import Decoded
 from glrg_tf.captioner.minimum_risk import NgramWeights
-from glrg_tf.errors import CheckpointError
+from glrg_tf.errors import CheckpointError, ConfigError
 from glrg_tf.metrics.ciderd import CiderD, caption_words
 
 V = 12
@@ -126,3 +127,41 @@ def test_something_else_is_refused(tmp_path):
     (tmp_path / "w.h5").write_bytes(b"words")
     with pytest.raises(CheckpointError):
         NgramWeights.load(tmp_path / "w.h5")
+
+
+def of_two_words() -> NgramWeights:
+    """Words 4 and 5 recur in the training captions, the rest is rare."""
+    return NgramWeights(np.array([4, 5, np.iinfo(np.int64).max]), np.array([0.1, 0.2, 2.0], np.float32))
+
+
+@pytest.fixture
+def minimum_risk_captioner(captioner):
+    settings = DecodingConfig(beam_size=5, selection="minimum_risk")
+    return VideoCaptioner(captioner.model, captioner.vocabulary, settings, ngram_weights=of_two_words())
+
+
+def test_a_captioner_chooses_by_minimum_risk(captioner, minimum_risk_captioner, videos):
+    chosen = minimum_risk_captioner.generate(videos)
+    beams = captioner.generate(videos, beam_size=5, num_captions=5)
+    assert any(one[0].text != beam[0].text for one, beam in zip(chosen, beams, strict=True))
+    ids = np.zeros((len(beams), 5, 28), np.int32)
+    for video, beam in enumerate(beams):
+        for place, caption in enumerate(beam):
+            ids[video, place, : len(caption.token_ids)] = caption.token_ids
+    gains = minimum_risk.expected_gain(ids, of_two_words()).numpy()
+    for video, beam in enumerate(beams):
+        assert chosen[video][0].text == beam[int(np.argmax(gains[video]))].text
+    probable = minimum_risk_captioner.generate(videos, selection="probability")
+    assert [c[0].text for c in probable] == [c[0].text for c in beams]
+
+
+def test_weights_travel_with_the_captioner(minimum_risk_captioner, videos, tmp_path):
+    minimum_risk_captioner.save_to_preset(tmp_path / "c")
+    again = VideoCaptioner.from_preset(tmp_path / "c")
+    assert again.decoding.selection == "minimum_risk"
+    assert again.generate(videos, num_captions=3) == minimum_risk_captioner.generate(videos, num_captions=3)
+
+
+def test_without_weights_the_remedy_is_named(captioner, videos):
+    with pytest.raises(ConfigError, match="n-gram weights"):
+        captioner.generate(videos, selection="minimum_risk")
