@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from glrg_cli import vocabularies
 from glrg_cli.caption_inputs import Failure, FeatureInput, Input, look_at
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
+from glrg_cli.parser import add_selection, integer
 from glrg_cli.progress import SilentProgress
 from glrg_tf.encoders.extract_items import VideoItem
 from glrg_tf.errors import ConfigError, DataError
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--n", type=integer(1), default=1, metavar="N", help="captions a video, best first (default: 1)"
     )
+    add_selection(parser)
     parser.add_argument("--compat", choices=["release"], help="decode as the released code does")
     parser.add_argument("--encoder", metavar="ENC", help="what turns videos into features (default: the captioner's)")
     parser.add_argument("--workers", type=integer(1, 256), metavar="N", help="decoding processes (default: one a core)")
@@ -157,7 +158,11 @@ class _Session:
 
     def _generate(self, features: np.ndarray) -> list[list[Caption]]:
         return self._captioner.generate(
-            features, beam_size=self._beam, num_captions=self._args.n, compat=self._args.compat
+            features,
+            beam_size=self._beam,
+            num_captions=self._args.n,
+            compat=self._args.compat,
+            selection=self._args.selection,
         )
 
     def _row(self, video_id: str, features: np.ndarray, captions: list[Caption]) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
+from glrg_cli.parser import add_selection, integer
 
 HELP = "score a captioner on a dataset (BLEU, METEOR, ROUGE-L, CIDEr)"
 DESCRIPTION = """\
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DATASET", required=True, help="dataset folder of `glrg data import`")
     parser.add_argument("--split", default="test", help="split to score on (default: test)")
     parser.add_argument("--beam", type=integer(1), metavar="K", help="hypotheses kept; 1 is greedy (default: 5)")
+    add_selection(parser)
     parser.add_argument("--compat", choices=["release"], help="decode as the released code does")
     parser.add_argument("--out", metavar="FILE", help="write the JSON document there too")
 
@@ -43,7 +44,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     captioner = VideoCaptioner.from_preset(args.captioner)
     console.info(f"captioning and scoring {args.split} of {dataset.name} ({len(videos)} videos)")
-    evaluation = evaluate_captioner(captioner, dataset, args.split, beam_size=args.beam, compat=args.compat)
+    evaluation = evaluate_captioner(
+        captioner, dataset, args.split, beam_size=args.beam, compat=args.compat, selection=args.selection
+    )
     intervals = bootstrap_interval(evaluation.scores)
     scores = evaluation.scores.overall
     missing = len(videos) - len(evaluation.predictions)

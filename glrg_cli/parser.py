@@ -109,6 +109,16 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Adds `--selection`, for commands that caption."""
+    parser.add_argument(
+        "--selection",
+        choices=["probability", "minimum_risk"],
+        help="which of the beam's captions is best: the most probable, or the one the others agree with most "
+        "(default: the captioner's)",
+    )
+
+
 def _children(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
