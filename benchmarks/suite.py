@@ -39,6 +39,7 @@ SUITES: dict[str, tuple[tuple[str, int], ...]] = {
         ("beam5_release", 32),
         ("caption_latency", 1),
     ),
+    "extract": (("extract_serial", 16), ("extract", 16), ("extract_workers", 16)),
     "export": tuple((f"export_{kind}", b) for kind in ("saved_model", "onnx", "onnx_int8", "litert") for b in (1, 32)),
 }
 Row = dict[str, Any]

@@ -24,6 +24,7 @@ MODULES = {
     **dict.fromkeys(("export_saved_model", "export_onnx", "export_onnx_int8", "export_litert"), "benchmarks.export"),
     "input_batch": "benchmarks.inputs",
     "reward_ciderd": "benchmarks.reward",
+    **dict.fromkeys(("extract_serial", "extract", "extract_workers"), "benchmarks.extract"),
 }
 
 

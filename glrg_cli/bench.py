@@ -21,13 +21,14 @@ EXAMPLES = """\
 examples:
   glrg bench steps
   glrg bench decode --vocabulary 10547 --json
+  glrg bench extract                       (plain: decoding alone plus the networks alone)
   glrg bench steps --only xe_step,dr_b2_step --plot bench.png
   glrg bench serve --requests 2000
   glrg bench steps --only xe_step --peer "python my_xe.py"   (work described in GLRG_BENCH_* variables)"""
 
 _COLUMNS = ("ours ms", "plain ms", "ratio", "(spread)", "cpu ratio", "floor ms", "of floor", "peak MiB", "compile s")
 _BUSY = 1.15  # wall over processor time above which a single-threaded run was disturbed
-_SUITES = ("steps", "reward", "decode", "export", "serve", "all")
+_SUITES = ("steps", "reward", "decode", "extract", "export", "serve", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
