@@ -254,8 +254,10 @@ def run(captioner: str | None, vocabulary: int, requests: int, videos: int, repo
             growth = second_half_growth(memory)
             report("malformed requests, killed clients")
             rows += [malformed(server, work), killed(server, work)]
+            measured = {"memory_growth_second_half": growth, "peak_rss_mb": max(memory, default=server.resident_mb())}
+            measured["memory_mb"] = memory[:: max(1, len(memory) // 24)]
             for row in rows:
-                row |= {"memory_growth_second_half": growth, "peak_rss_mb": max(memory, default=server.resident_mb())}
+                row |= measured
         report(f"overload: room for {SMALL_QUEUE} videos")
         with running(folder, "--max-queue", str(SMALL_QUEUE), "--max-batch", "4") as server:
             rows.append(overloaded(server, work, max(200, requests // 4)))

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             _announce(settings, url, videos is not None, console)
 
         def warm_up() -> None:
-            engine.warm_up()
+            engine.warm_up(settings.max_batch)
             if videos is not None:
                 videos.warm_up()
 

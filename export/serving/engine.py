@@ -54,12 +54,16 @@ class GraphEngine:
         outputs = self._functions[signature](**{name: tf.constant(value) for name, value in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 
-    def warm_up(self) -> None:
-        """Runs every signature that takes features once alone and once in a batch: first calls are slow."""
+    def warm_up(self, largest: int = 32) -> None:
+        """Runs every signature that takes features, one video alone and the largest batch.
+
+        First calls are slow, and memory for the largest batch is best taken before the first client comes.
+        """
+        videos = np.random.default_rng(0)
         for name, signature in self.signatures.items():
             if [spec.name for spec in signature.inputs] == ["features"]:
-                for rows in (1, 8):
-                    self.run(name, {"features": np.zeros((rows, signature.inputs[0].shape[1] or 1), np.float32)})
+                for rows in (1, largest, largest):
+                    self.run(name, {"features": videos.random((rows, signature.inputs[0].shape[1] or 1), np.float32)})
 
 
 def captioner_engine(captioner: Any, beam: int | None = None) -> GraphEngine:
