@@ -150,11 +150,9 @@ class EncoderBundle:
         """Writes the files of an encoder into an existing folder."""
         entries = to_dict(self.config)
         for entry, stream in zip(entries["streams"], self.streams.values(), strict=True):
+            stream.write(folder)
             if stream.source is not None:
                 entry["file"] = stream.file_name
-                atomic.write_bytes(folder / entry["file"], stream.source.read_bytes())
-            else:
-                model_weights.write(folder / stream.file_name, stream.model)
         description = {"format": FORMAT, "version": VERSION, **self.extra, **entries}
         atomic.write_json(folder / DESCRIPTION, description)
         atomic.write_manifest(folder)

@@ -42,9 +42,12 @@ def describe(file: Path, normalise: str) -> FileDescription:
     """Looks into a classifier file and runs it on a probe.
 
     Raises:
-        ConfigError: not a suffix we read, or no such file.
+        ConfigError: not a suffix we read, no such file, or no such normalisation.
         CheckpointError: the file is refused.
     """
+    if normalise not in ("unit", "none", *layers.CHANNELS):
+        known = ", ".join(("unit", "none", *layers.CHANNELS))
+        raise ConfigError(f"'{normalise}' is not a value of 'normalise'", remedy="one of: " + known)
     model = _open(file)
     if isinstance(model, keras.Model):
         size, outputs = _keras_shapes(model, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import tensorflow as tf
 from glrg_tf.encoders import keyframe, layers, long_range, model_weights, short_range
 from glrg_tf.encoders.presets import StreamSpec
 from glrg_tf.encoders.resize import resize_frames
-from glrg_tf.errors import ConfigError, ExportError
+from glrg_tf.errors import CheckpointError, ConfigError, ExportError
+from glrg_tf.io import atomic
+from glrg_tf.io.atomic import sha256_file
 
 BUILDERS: dict[str, Callable[[StreamSpec], keras.Model]] = {
     "long_range": long_range.build_long_range,
@@ -38,6 +41,7 @@ class StreamEncoder:
     ) -> None:
         self.spec, self.source = spec, source
         self.model: Any = model
+        self._sha256 = sha256_file(source) if source else ""  # of the file that was loaded, whatever becomes of it
         self._functions: dict[bool, Callable[[tf.Tensor], tf.Tensor]] = {}
 
     @classmethod
@@ -135,6 +139,18 @@ class StreamEncoder:
 
     def digest(self) -> str:
         """sha256 of the weights or of the file."""
-        from glrg_tf.io.atomic import sha256_file
+        return self._sha256 or model_weights.digest(self.model)
 
-        return sha256_file(self.source) if self.source else model_weights.digest(self.model)
+    def write(self, folder: Path) -> None:
+        """Writes the weights, or a copy of the file, into an encoder folder.
+
+        Raises:
+            CheckpointError: the file is no longer the one that was loaded.
+        """
+        if self.source is None:
+            model_weights.write(folder / self.file_name, self.model)
+            return
+        content = self.source.read_bytes()
+        if hashlib.sha256(content).hexdigest() != self._sha256:
+            raise CheckpointError("the classifier has changed since it was loaded", where=self.source)
+        atomic.write_bytes(folder / self.file_name, content)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glrg_tf.encoders import pretrained, presets
+from glrg_tf.encoders import presets, pretrained
 from glrg_tf.encoders.backbones.architectures import architecture
 from glrg_tf.encoders.backbones.load import build_backbone
 from glrg_tf.encoders.backbones.resnet_config import weight_shapes
