@@ -40,6 +40,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Use and measure": {
         "caption": ("glrg_cli.caption", "write captions for videos and feature files"),
         "evaluate": ("glrg_cli.evaluate", "score a captioner on a dataset (BLEU, METEOR, ROUGE-L, CIDEr)"),
+        "explain": ("glrg_cli.explain", "show where and when each word of a caption looked"),
         "report": ("glrg_cli.report", "write an HTML page: captioned videos, runs"),
         "score": ("glrg_cli.score", "score any system's captions"),
         "export": ("glrg_cli.export", "write a captioner as SavedModel, ONNX or LiteRT files"),

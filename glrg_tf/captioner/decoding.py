@@ -73,18 +73,24 @@ def _word_gates(weights: DecoderWeights, table: tf.Tensor, token_ids: tf.Tensor)
     return tf.cond(tf.shape(table)[0] > 0, lambda: tf.gather(table, token_ids), project)
 
 
-def greedy(weights: DecoderWeights, video_gates: tf.Tensor, max_words: int = 28) -> Decoded:
+def greedy(
+    weights: DecoderWeights,
+    video_gates: tf.Tensor,
+    max_words: int = 28,
+    state: tuple[tf.Tensor, tf.Tensor] | None = None,
+) -> Decoded:
     """The most probable word at each step.
 
     Args:
         weights: the decoder's tensors.
         video_gates: float32 (B, 4H).
         max_words: most words, as in the release 28.
+        state: hidden and cell float32 (B, H) to begin from; None begins at zero.
 
     Returns:
         `Decoded` with K = 1; the score is the sum of log-probabilities, <end> included.
     """
-    return _one_path(weights, video_gates, max_words, None, 1.0)
+    return _one_path(weights, video_gates, max_words, None, 1.0, state)
 
 
 def sample(
@@ -101,6 +107,7 @@ def _one_path(
     max_words: int,
     uniforms: tf.Tensor | None,
     temperature: float,
+    state: tuple[tf.Tensor, tf.Tensor] | None = None,
 ) -> Decoded:
     rows, width = tf.shape(video_gates)[0], weights.recurrent_kernel.shape[0]
     table = word_table_for(weights, rows)
@@ -117,11 +124,11 @@ def _one_path(
         log_probs = log_probs.write(t, tf.where(alive, picked, 0.0))
         return t + 1, chosen, tf.logical_and(alive, chosen != 0), hidden, cell, tokens, log_probs
 
-    zeros = tf.zeros([rows, width])
+    hidden, cell = state if state is not None else (tf.zeros([rows, width]),) * 2
     stores = [tf.TensorArray(d, max_words, element_shape=[None]) for d in (tf.int32, tf.float32)]
     # Steps that early stopping skips must read as <end>.
     stores = [s.unstack(tf.zeros([max_words, rows], s.dtype)) for s in stores]
-    start = (0, tf.fill([rows], START_ID), tf.ones([rows], tf.bool), zeros, zeros, *stores)
+    start = (0, tf.fill([rows], START_ID), tf.ones([rows], tf.bool), hidden, cell, *stores)
     shapes = (tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([None]))
     shapes += (tf.TensorShape([None, width]),) * 2 + (tf.TensorShape(None),) * 2
     end = tf.while_loop(

@@ -1,0 +1,81 @@
+"""An explanation as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glrg_cli.common import Console
+
+if TYPE_CHECKING:
+    from glrg_tf.explain.video import Explanation
+
+_TOP = 3  # concepts of a word
+
+
+def show(explanation: Explanation, console: Console) -> None:
+    """Prints the sentence and, for each word, when and where it was seen best and what drove it."""
+    for text in explanation.warnings:
+        console.warning(text)
+    console.line(explanation.sentence)
+    rows = []
+    for entry in _words(explanation):
+        if not entry["known"]:
+            rows.append((entry["word"], "-", "-", "-", "not a word of the captioner"))
+            continue
+        drivers = ", ".join(f"{name} {gain:+.2f}" for name, gain in entry["concepts"])
+        x, y = entry["point"]
+        rows.append((entry["word"], f"{entry['log_prob']:.2f}", f"{entry['second']:.1f}", f"{x},{y}", drivers))
+    console.table("", ("word", "ln p", "second", "x,y", "driven by (nats lost without it)"), rows)
+
+
+def to_json(explanation: Explanation) -> dict[str, Any]:
+    """The explanation for programs, without its maps."""
+    document: dict[str, Any] = {
+        "sentence": explanation.sentence,
+        "mode": explanation.mode,
+        "frames": explanation.frame_count,
+        "frames_explained": len(explanation.frames),
+        "moments": [round(float(moment), 3) for moment in explanation.moments],
+        "words": [
+            {**entry, "concepts": [{"name": name, "nats": gain} for name, gain in entry["concepts"]]}
+            for entry in _words(explanation)
+        ],
+    }
+    if explanation.warnings:
+        document["warnings"] = list(explanation.warnings)
+    return document
+
+
+def _words(explanation: Explanation) -> list[dict[str, Any]]:
+    chart = explanation.chart()
+    entries: list[dict[str, Any]] = []
+    for number, word in enumerate(explanation.words):
+        known = bool(explanation.query.known[number])
+        entry: dict[str, Any] = {"word": word, "known": known, "concepts": []}
+        if known:
+            row = explanation.best_frame(number)
+            entry |= {
+                "log_prob": float(explanation.word_log_probs[number]),
+                "second": round(float(explanation.seconds[row]), 3),
+                "frame": int(explanation.frames[row]),
+                "point": _point(explanation, row, number),
+                "when": [round(float(value), 4) for value in chart[:, number]],
+            }
+            if explanation.concepts is not None:
+                entry["concepts"] = explanation.concepts[0].top(number, _TOP)
+        entries.append(entry)
+    return entries
+
+
+def _point(explanation: Explanation, row: int, word: int) -> list[int]:
+    """Pixel (x, y) of the video under the middle of the strongest cell."""
+    from glrg_tf.explain.picture import window
+
+    cells = explanation.raw[row, word]
+    place = np.unravel_index(int(cells.argmax()), cells.shape)
+    top, left, height, width = window(explanation.size, explanation.input_size, explanation.fit)
+    y = top + (place[0] + 0.5) / cells.shape[0] * height
+    x = left + (place[1] + 0.5) / cells.shape[1] * width
+    return [int(x), int(y)]

@@ -1,0 +1,1 @@
+"""Caption-guided saliency: where and when each word of a sentence looked, and which concepts drove it."""

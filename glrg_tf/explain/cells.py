@@ -1,0 +1,115 @@
+"""Frames to descriptors of their cells: the keyframe encoder's last map, each cell through the classifier alone.
+
+A descriptor is a row as the captioner reads it: the keyframe stream's columns hold what one cell shows, the other
+columns what the whole video shows (`others="pooled"`) or nothing (`others="none"`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from glrg_tf.encoders.bundle import EncoderBundle
+from glrg_tf.encoders.resize import resize_frames
+from glrg_tf.encoders.stream import StreamEncoder
+from glrg_tf.errors import ConfigError
+
+Others = Literal["pooled", "none"]
+OTHERS: tuple[Others, ...] = ("pooled", "none")
+_FRAMES_AT_ONCE = 16  # frames that pass the network together; with their cells they are what memory holds
+_CELL_FLOATS = 2**24  # most floats of descriptors at once
+
+
+class MapNetwork:
+    """The map of one stream as compiled functions; made once for a captioner.
+
+    Args:
+        bundle: the encoders.
+        streams: name and width of each stream of a descriptor, in column order.
+
+    Raises:
+        ConfigError: no stream has a map of classes.
+    """
+
+    def __init__(self, bundle: EncoderBundle, streams: Sequence[tuple[str, int]]) -> None:
+        names = [name for name, _ in streams]
+        stream = map_stream(bundle, names)
+        network, spec = stream.feature_map, stream.spec
+        self.input_size, self.fit = spec.input_size, spec.fit
+        first = sum(width for _, width in streams[: names.index(spec.name)])
+        self.columns = slice(first, first + spec.width)
+        self.grid = (int(network.output_shape[1]), int(network.output_shape[2]))
+
+        def maps(frames: tf.Tensor) -> tf.Tensor:
+            resized = resize_frames(frames, spec.input_size, spec.fit)
+            return network(resized[:, tf.newaxis], training=False)
+
+        signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
+        self.maps = tf.function(maps, input_signature=signature, autograph=False)
+        signature = [tf.TensorSpec([None, *self.grid, int(network.output_shape[3])], tf.float32)]
+        self.classes = tf.function(stream.classify_cells, input_signature=signature, autograph=False)
+
+
+class CellReader:
+    """Reads the cells of a video's frames.
+
+    Args:
+        network: the map.
+        row: float32 (D,), descriptor of the whole video.
+        others: what the other streams' columns hold.
+        box: frames that each map is averaged over, odd.
+    """
+
+    def __init__(self, network: MapNetwork, row: np.ndarray, others: Others = "pooled", box: int = 1) -> None:
+        if others not in OTHERS:
+            raise ConfigError(f"no choice '{others}'", where="--others", remedy="one of " + ", ".join(OTHERS))
+        self._network, self._box = network, box
+        self._row = np.asarray(row, np.float32) if others == "pooled" else np.zeros_like(row, np.float32)
+
+    def read(self, frames: np.ndarray) -> Iterator[np.ndarray]:
+        """Descriptors of the cells, some frames at a time.
+
+        Args:
+            frames: uint8 (F, H, W, 3).
+
+        Yields:
+            float32 (f, h, w, D).
+        """
+        count, half, grid, width = len(frames), self._box // 2, self._network.grid, len(self._row)
+        step = max(1, min(_FRAMES_AT_ONCE, _CELL_FLOATS // (width * math.prod(grid))))
+        for first in range(0, count, step):
+            last = min(first + step, count)
+            maps = self._network.maps(frames[mirrored(np.arange(first - half, last + half), count)])
+            if half:
+                maps = tf.add_n([maps[shift : shift + last - first] for shift in range(self._box)]) / self._box
+            cells = np.empty((last - first, *grid, width), np.float32)
+            cells[...] = self._row
+            cells[..., self._network.columns] = self._network.classes(maps).numpy()
+            yield cells
+
+
+def mirrored(places: np.ndarray, count: int) -> np.ndarray:
+    """Frame numbers beyond the ends mirrored back, the edge repeated: -1 -> 0, -2 -> 1, `count` -> `count` - 1."""
+    places = places % (2 * count)
+    return np.where(places < count, places, 2 * count - 1 - places)
+
+
+def map_stream(bundle: EncoderBundle, names: Sequence[str]) -> StreamEncoder:
+    """The stream, among those named, whose network has a map of classes.
+
+    Raises:
+        ConfigError: none has.
+    """
+    for name in names:
+        stream = bundle.streams.get(name)
+        if stream is not None and stream.spec.kind == "keyframe" and stream.exportable:
+            return stream
+    raise ConfigError(
+        "no stream of this captioner has a map of its frames",
+        where="encoder",
+        remedy="a keyframe encoder has one (`glrg train-encoder keyframe`); a classifier file has none",
+    )
