@@ -26,10 +26,9 @@ def open_encoder(source: str) -> EncoderBundle:
     from glrg_tf.captioner.captioner import resolve
     from glrg_tf.captioner.video_input import find_encoder
     from glrg_tf.encoders.bundle import EncoderBundle
-    from glrg_tf.encoders.presets import PRESETS
 
     path = pathlib.Path(source)
-    if path.is_file() or (path / "encoder.json").is_file() or (source in PRESETS and not path.exists()):
+    if path.is_file() or (path / "encoder.json").is_file() or has_random_weights(source):
         return EncoderBundle.load(source)
     try:
         folder = find_encoder(path) or find_encoder(resolve(source))
@@ -42,3 +41,10 @@ def open_encoder(source: str) -> EncoderBundle:
     if folder is None:
         raise CheckpointError("this captioner carries no encoder", where=source, remedy="name the encoder itself")
     return EncoderBundle.load(folder)
+
+
+def has_random_weights(source: str) -> bool:
+    """Whether a name is that of an encoder's sizes only, which nobody has trained."""
+    from glrg_tf.encoders.presets import PRESETS
+
+    return source in PRESETS and not pathlib.Path(source).exists()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import shlex
 from typing import TYPE_CHECKING
 
 from glrg_cli.common import Console
-from glrg_cli.encoders import DEFAULT, open_encoder
+from glrg_cli.encoders import DEFAULT, has_random_weights, open_encoder
 from glrg_cli.parser import integer
 from glrg_tf.errors import ConfigError
 
@@ -61,9 +60,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     bundle = open_encoder(args.encoder)
     streams = ", ".join(f"{name} {width}" for name, width in bundle.widths)
-    console.info(f"{len(items)} videos into {streams} ({bundle.plan.positions} positions each)")
-    command = f"glrg extract {shlex.join(args.videos)} --out {shlex.quote(args.out)}"
-    console.interrupt_note = f"finished videos are kept; go on with `{command} …`, as you began"
+    if has_random_weights(args.encoder):
+        console.warning(
+            f"the preset '{args.encoder}' has random weights: its features mean nothing until it is trained"
+        )
+    console.info(f"{_videos(len(items))} into {streams} ({bundle.plan.positions} positions each)")
+    console.interrupt_note = "finished videos are kept; the same command goes on with the others"
     with console.progress(len(items), "extracting", "videos") as bar:
         report = extract(
             bundle,
@@ -92,9 +94,10 @@ def _report(report: ExtractReport, console: Console) -> None:
         rest = f"{more} more; " if more > 0 else ""
         console.error(f"{rest}{len(report.failed)} of {report.videos} failed, listed in {report.errors_file}")
     rate = report.extracted / report.seconds if report.seconds else 0.0
-    kept = f", {report.reused} were there already" if report.reused else ""
-    if report.extracted + report.reused:
-        console.info(f"{report.output}: {report.extracted} videos extracted, {rate:.1f} a second{kept}")
+    done = [f"{_videos(report.extracted)} extracted, {rate:.1f} a second"] if report.extracted else []
+    done += [f"{_videos(report.reused)} there already"] if report.reused else []
+    if done:
+        console.info(f"{report.output}: {', '.join(done)}")
     console.result(
         {
             "out": str(report.output),
@@ -107,3 +110,7 @@ def _report(report: ExtractReport, console: Console) -> None:
             "warnings": [{"id": video_id, "warning": text} for video_id, text in report.warnings],
         }
     )
+
+
+def _videos(count: int) -> str:
+    return "1 video" if count == 1 else f"{count:,} videos"
