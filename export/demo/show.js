@@ -22,8 +22,7 @@ const STAGES = {
 function render(answer) {
   const [best, ...others] = answer.captions;
   $("best-text").replaceChildren(...words(best));
-  $("best-note").textContent = `log-probability ${best.score.toFixed(2)}` +
-    (best.token_log_probs ? "; the line under a word is its own probability" : "");
+  $("best-note").textContent = scores(best) + (best.token_log_probs ? "; the line under a word is its own probability" : "");
   $("copy").onclick = () => copy(best.text);
   $("others-box").hidden = !others.length;
   $("others").replaceChildren(...others.map((caption) => alternative(caption, best.score)));
@@ -54,14 +53,20 @@ function words(caption) {
   });
 }
 
+// A captioner may rank by log-probability divided by length: then score and log-probability differ, and both are told.
+function scores(caption) {
+  const total = caption.token_log_probs?.reduce((sum, value) => sum + value, 0) ?? caption.score;
+  const own = `log-probability ${total.toFixed(2)}`;
+  return Math.abs(total - caption.score) < 0.01 ? own : `score ${caption.score.toFixed(2)}, ${own}`;
+}
+
 function alternative(caption, bestScore) {
   const item = make("li");
   const text = make("span");
   text.append(...caption.text.split(" ").flatMap((part) =>
     [part === "<unk>" ? make("span", "unknown", "something") : part, " "]));
-  const share = Math.exp(caption.score - bestScore);
-  item.append(text, make("span", "score", caption.score.toFixed(2)), bar(share));
-  item.title = `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} % as probable as the best`;
+  item.append(text, make("span", "score", caption.score.toFixed(2)), bar(Math.exp(caption.score - bestScore)));
+  item.title = scores(caption);
   return item;
 }
 
