@@ -16,7 +16,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.detokenizer import joined_without_blank
 from export.onnx_model import save
-from glrg_tf.errors import ExportError
 from glrg_tf.text.vocabulary import Vocabulary
 
 OPSET = 20  # the first with StringConcat
@@ -26,19 +25,14 @@ def write_text(source: str | os.PathLike[str], path: str | os.PathLike[str], voc
     """Writes an ONNX file of `write_onnx` with a further output `captions`, string (B, K).
 
     Raises:
-        ExportError: a vocabulary of a script without blanks, which this does not join.
+        ExportError: the result is not valid ONNX, or the tokenizer joins words in a way that graphs cannot repeat.
     """
-    if any(joined_without_blank(vocabulary)):
-        raise ExportError(
-            "the vocabulary has words that are joined without blanks; the ONNX file with text cannot do that",
-            remedy="export plain onnx, or a saved_model, which can",
-        )
     model = onnx.load(os.fspath(source))
     tokens = next(output for output in model.graph.output if output.name == "token_ids")
     length = tokens.type.tensor_type.shape.dim[2].dim_value
     model = onnx.version_converter.convert_version(model, OPSET)
     builder = _Builder(model.graph)
-    pieces = _pieces(builder, vocabulary)
+    pieces = _pieces(builder, vocabulary, length)
     captions = _join(builder, pieces, length)
     builder.add("Squeeze", [captions, builder.constant(np.array([2]), "last")], "captions")
     shape = [tokens.type.tensor_type.shape.dim[0].dim_param or None, tokens.type.tensor_type.shape.dim[1].dim_value]
@@ -69,19 +63,34 @@ class _Builder:
         return output
 
 
-def _pieces(build: _Builder, vocabulary: Vocabulary) -> str:
-    """Strings (B, K, T): what each place adds to the text, empty where it adds nothing."""
+def _pieces(build: _Builder, vocabulary: Vocabulary, length: int) -> str:
+    """Strings (B, K, T): what each place adds to the text, empty where it adds nothing (see `Detokenizer`)."""
     words = build.add("Gather", [build.constant(np.array(vocabulary.words), "words"), "token_ids"], axis=0)
     end = build.constant(np.int32(Vocabulary.END), "end")
     start = build.constant(np.int32(Vocabulary.START), "start")
     # After <end> there is nothing but <end>, so a place is shown by its own id.
     hidden = build.add("Or", [build.add("Equal", ["token_ids", end]), build.add("Equal", ["token_ids", start])])
-    shown = build.add("Cast", [build.add("Not", [hidden])], to=TensorProto.INT32)
-    place = build.add("CumSum", [shown, build.constant(np.int64(2), "axis")])
-    later = build.add("Greater", [place, build.constant(np.int32(1), "one")])
+    shown = build.add("Not", [hidden])
+    place = build.add("CumSum", [build.add("Cast", [shown], to=TensorProto.INT32), build.constant(np.int64(2), "axis")])
+    spaced = build.add("Greater", [place, build.constant(np.int32(1), "one")])
+    joined = joined_without_blank(vocabulary)
+    if any(joined):
+        here = build.add("Gather", [build.constant(np.array(joined), "joined"), "token_ids"], axis=0)
+        both = build.add("And", [here, _of_previous(build, here, shown, length)])
+        spaced = build.add("And", [spaced, build.add("Not", [both])])
     empty, blank = build.constant(np.array(""), "empty"), build.constant(np.array(" "), "blank")
-    spaced = build.add("StringConcat", [build.add("Where", [later, blank, empty]), words])
-    return build.add("Where", [hidden, empty, spaced])
+    pieces = build.add("StringConcat", [build.add("Where", [spaced, blank, empty]), words])
+    return build.add("Where", [hidden, empty, pieces])
+
+
+def _of_previous(build: _Builder, values: str, shown: str, length: int) -> str:
+    """The value of the nearest shown place to the left, bool (B, K, T); where there is none, any."""
+    places = np.arange(length)
+    earlier = build.constant(places[None, :] < places[:, None], "earlier")  # (T, T): column before row
+    before = build.add("And", [build.add("Unsqueeze", [shown, build.constant(np.array([2]), "row")]), earlier])
+    candidates = build.add("Where", [before, build.constant(places, "places"), build.constant(np.int64(0), "none")])
+    axes = build.constant(np.array([-1]), "columns")
+    return build.add("GatherElements", [values, build.add("ReduceMax", [candidates, axes], keepdims=0)], axis=2)
 
 
 def _join(build: _Builder, pieces: str, length: int) -> str:
