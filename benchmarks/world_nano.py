@@ -25,8 +25,8 @@ CLIPS, SEED = 800, 1
 MEMORY = ("--set", "memory_mb=3000")
 # Shares tell how many annotators saw a thing: one who mixes up dusk and dawn does not make it both.
 ENCODERS: dict[str, tuple[str, ...]] = {
-    "long-range": ("--epochs", "20", "--set", "targets=share"),
-    "short-range": ("--epochs", "20"),
+    "long-range": ("--epochs", "15", "--set", "targets=share"),
+    "short-range": ("--epochs", "12"),
     "keyframe": ("--epochs", "40"),
 }
 METRICS = ("Bleu_1", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr")

@@ -8,6 +8,7 @@ downloaded.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import json
 import pathlib
@@ -61,8 +62,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     report = demo.report()
     demo.show(scores, captions)
     console.info(f"\ndone in {duration(time.monotonic() - demo.started)}; everything is in {out}")
-    if report is not None:
-        console.info(f"open {report}")
+    console.info(f"open {report}")
     console.info(f"your own clip: glrg caption {shlex.quote(str(out / 'run'))} clip.mp4")
     console.result({"scores": scores, "export": exported, "caption": captions, "report": report, "seconds": demo.times})
     return 0
@@ -149,15 +149,15 @@ class _Demo:
             for video in found
         ]
 
-    def report(self) -> str | None:
-        """The report, where this version writes one."""
-        from glrg_cli import main
-
-        if "report" not in main.commands():
-            return None
-        self._title("the report", "curves, scores, captions and clips on one page")
-        target = self._out / "report.html"
-        self._glrg("report", self._run, "--out", target)
+    def report(self) -> str:
+        """The page of the run where this version has one, with a page of the held-out clips; else that one alone."""
+        self._title("the report", "scores, captions and clips on one page")
+        target, runs = self._out / "report.html", importlib.util.find_spec("glrg_cli.report_runs") is not None
+        page = self._out / "clips.html" if runs else target
+        references = self._world / "captions.jsonl"
+        self._glrg("report", "clips", self._run, self._out / "held_out", "--references", references, "--out", page)
+        if runs:
+            self._glrg("report", "runs", self._run, "--out", target)
         return str(target)
 
     def show(self, scores: dict[str, Any], captions: list[dict[str, Any]]) -> None:
