@@ -120,7 +120,7 @@ def check_batch(name: str, outputs: dict[str, np.ndarray], reference: Reference,
             if not expected or not found or not reference.is_tie(row, tolerance):
                 raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
             ties[reference.probes.kinds[row]] += 1
-            expected = _rescored(found, reference.scores_of(row, found), reference.captioner)
+            expected = _rescored(found, row, reference)
         if [c.text for c in found] != [c.text for c in expected]:
             raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
         log_prob = _apart([c.token_log_probs for c in found], [c.token_log_probs for c in expected])
@@ -219,14 +219,15 @@ def _text(value: bytes | str) -> str:
     return value if isinstance(value, str) else value.decode()
 
 
-def _rescored(found: list[Caption], log_probs: np.ndarray, captioner: VideoCaptioner) -> list[Caption]:
+def _rescored(found: list[Caption], row: int, reference: Reference) -> list[Caption]:
     """The captions an artefact chose in a tie, with the reference's opinion of them."""
-    tokenizer, alpha, captions = get_tokenizer(captioner.vocabulary.tokenizer), captioner.decoding, []
-    for caption, row in zip(found, log_probs, strict=True):
-        spent = tuple(float(x) for x in row[: len(caption.token_log_probs)])
-        score = sum(spent) / max(len(spent), 1) ** alpha.length_normalization
-        text = tokenizer.detokenize(captioner.vocabulary.decode(caption.token_ids))
-        captions.append(Caption(text, score, caption.token_ids, spent))
+    tokenizer = get_tokenizer(reference.captioner.vocabulary.tokenizer)
+    alpha = reference.captioner.decoding.length_normalization if reference.beam_size > 1 else 0.0  # as `generate`
+    captions = []
+    for caption, log_probs in zip(found, reference.scores_of(row, found), strict=True):
+        spent = tuple(float(x) for x in log_probs[: len(caption.token_log_probs)])
+        text = tokenizer.detokenize(reference.captioner.vocabulary.decode(caption.token_ids))
+        captions.append(Caption(text, sum(spent) / max(len(spent), 1) ** alpha, caption.token_ids, spent))
     return captions
 
 
