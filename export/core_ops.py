@@ -15,6 +15,7 @@ _STRUCTURE = """
     Const Identity IdentityN NoOp Placeholder PlaceholderWithDefault StopGradient
     If StatelessIf While StatelessWhile PartitionedCall StatefulPartitionedCall
     VarHandleOp ReadVariableOp AssignVariableOp VarIsInitializedOp ResourceGather
+    TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem TensorListStack
     RestoreV2 SaveV2 MergeV2Checkpoints ShardedFilename StaticRegexFullMatch StringJoin Select Pack
 """
 _ARRAYS = """
