@@ -12,6 +12,7 @@ A video with a feature that is no number, or beyond `LARGEST`, is refused alone:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -19,7 +20,6 @@ import keras
 import tensorflow as tf
 
 from export.detokenizer import Detokenizer
-from glrg_tf.captioner.beam import beam_search
 from glrg_tf.captioner.captioner import VideoCaptioner
 from glrg_tf.captioner.video_input import check_encoder
 from glrg_tf.encoders.bundle import EncoderBundle, FramesModel
@@ -66,6 +66,9 @@ class CaptionModule(tf.Module):
         self.beam_size = captioner.decoding.beam_size if beam_size is None else beam_size
         if not 1 <= self.beam_size <= min(50, captioner.config.vocabulary_size):
             raise ConfigError(f"a beam of {self.beam_size}", where="--beam", remedy="1 to 50, at most one per word")
+        # One path has nobody to be compared with: as in `generate`.
+        alone = {"length_normalization": 0.0} if self.beam_size == 1 else {}
+        self._settings = dataclasses.replace(captioner.decoding, beam_size=self.beam_size, **alone)
         self._captioner, self._frames_model = captioner, frames_model
         self._word_table = word_table
         self._detokenizer = Detokenizer(captioner.vocabulary)
@@ -102,16 +105,8 @@ class CaptionModule(tf.Module):
         # false, and convert everywhere; `is_finite` does not. The fourth root, because float16 files round constants.
         fine = tf.reduce_all(tf.sqrt(tf.sqrt(tf.abs(features))) <= LARGEST**0.25, axis=1)
         video_gates = tf.where(fine[:, None], video_gates, 0.0)
-        decoded = beam_search(
-            weights,
-            video_gates,
-            self.beam_size,
-            num_captions,
-            self.max_words,
-            # As in `generate`: one path has nobody to be compared with.
-            self._captioner.decoding.length_normalization if self.beam_size > 1 else 0.0,
-            None if self._word_table else tf.zeros([0, weights.word_kernel.shape[1]]),
-        )
+        table = None if self._word_table else tf.zeros([0, weights.word_kernel.shape[1]])
+        decoded = self._captioner.search(weights, video_gates, self._settings, num_captions, table)
         return Hypotheses(
             tf.where(fine[:, None, None], decoded.token_ids, 0),
             tf.where(fine[:, None], decoded.scores, REFUSED),
