@@ -5,6 +5,7 @@
 | `serving_default` | `features` float32 (B, D) | `caption` string (B), `score` float32 (B) |
 | `beam` | the same | `captions` string (B, K), `scores` (B, K), `token_ids` int32 (B, K, T), `token_log_probs` |
 | `from_frames` | `frames` uint8 (B, F, H, W, 3) | as `serving_default` |
+| `explain`, `explain_frames` | items or frames, and a sentence | see `explain_signature` |
 
 A video with a feature that is no number, or beyond `LARGEST`, is refused alone: its captions are empty and its scores
 `REFUSED`; the other videos of the batch, which may be other people's, get their captions.
@@ -19,11 +20,15 @@ from typing import Literal, NamedTuple
 import keras
 import tensorflow as tf
 
+from export import explain_signature
 from export.detokenizer import Detokenizer
 from glrg_tf.captioner.captioner import VideoCaptioner
+from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.captioner.video_input import check_encoder
 from glrg_tf.encoders.bundle import EncoderBundle, FramesModel
+from glrg_tf.encoders.stream import StreamEncoder
 from glrg_tf.errors import ConfigError
+from glrg_tf.video.sampling import FramePlan
 
 Storage = Literal["float32", "float16"]
 REFUSED = -1e30  # a finite "minus infinity": JSON has no other
@@ -98,7 +103,7 @@ class CaptionModule(tf.Module):
 
     def decode(self, features: tf.Tensor, num_captions: int) -> Hypotheses:
         """The `num_captions` best captions of features float32 (B, D)."""
-        with self._weights():
+        with self.weights_scope():
             video_gates = self._captioner.model.encode(features)
             weights = self._captioner.model.decoder_weights()
         # At the entrance: further in, max(NaN, 0) is 0 in some runtimes and NaN in others. Comparisons with NaN are
@@ -115,7 +120,7 @@ class CaptionModule(tf.Module):
 
     def features_of(self, frames: tf.Tensor) -> tf.Tensor:
         """Features float32 (B, D) of frames uint8 (B, F, H, W, 3)."""
-        with self._weights():
+        with self.weights_scope():
             return self._frames_model(frames)
 
     def best(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -133,7 +138,31 @@ class CaptionModule(tf.Module):
         """The outputs of `beam` without text: what runtimes without strings give."""
         return {"scores": found.scores, "token_ids": found.token_ids, "token_log_probs": found.token_log_probs}
 
-    def _weights(self) -> keras.StatelessScope:
+    @property
+    def model(self) -> CaptionerModel:
+        """The captioner's networks; to be called inside `weights_scope`."""
+        return self._captioner.model
+
+    @property
+    def stream_encoders(self) -> tuple[StreamEncoder, ...]:
+        """The encoders behind `features_of`; none for a captioner of features."""
+        return () if self._frames_model is None else tuple(self._frames_model.encoders)
+
+    @property
+    def plan(self) -> FramePlan:
+        """The frame plan of those encoders."""
+        return self._frames_model.plan
+
+    def columns_of(self, stream: str) -> tuple[int, int]:
+        """First column of a stream in a row of features, and one past its last."""
+        first = 0
+        for name, width in self._captioner.config.streams:
+            if name == stream:
+                return first, first + width
+            first += width
+        raise KeyError(stream)
+
+    def weights_scope(self) -> keras.StatelessScope:
         """A scope in which the networks read the stored weights as float32."""
         return keras.StatelessScope([(variable, tf.cast(kept, tf.float32)) for variable, kept in self._stored])
 
@@ -211,6 +240,8 @@ BUILDERS: dict[str, Callable[[CaptionModule], tf.types.experimental.ConcreteFunc
     "serving_default": serving_default,
     "beam": beam,
     "from_frames": from_frames,
+    "explain": explain_signature.explain,
+    "explain_frames": explain_signature.explain_frames,
 }
 
 

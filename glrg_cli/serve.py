@@ -140,7 +140,20 @@ def _video_reader(captioner: Any, args: argparse.Namespace, settings: ServeSetti
     from export.serving.videos import EncoderReader
 
     decoders = min(settings.max_videos, os.cpu_count() or 1)
-    return EncoderReader(captioner.encoders, captioner.config.stream_names, decoders, settings.request_timeout_s)
+    names, seconds = captioner.config.stream_names, settings.request_timeout_s
+    return EncoderReader(captioner.encoders, names, decoders, seconds, _pictures(captioner))
+
+
+def _pictures(captioner: Any) -> Any:
+    """What draws where words looked; None where no encoder has a map."""
+    from export.serving.saliency import SaliencyPictures
+    from glrg_tf.explain.cells import map_stream
+
+    try:
+        map_stream(captioner.encoders, captioner.config.stream_names)
+    except ConfigError:
+        return None
+    return lambda limits: SaliencyPictures(captioner, limits)
 
 
 def _announce(settings: ServeSettings, url: str, videos: bool, console: Console) -> None:

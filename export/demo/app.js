@@ -98,6 +98,7 @@ async function sendFeatures(file) {
 function sendVideo(file) {
   const form = new FormData();
   form.append("n", $("count").value);
+  if ($("explain").checked) form.append("explain", "1");
   form.append("video", file, "video");
   return post(form, "", (share) => {
     $("progress-bar").value = share;
@@ -127,6 +128,7 @@ function describe(info) {
   $("drop-hint").textContent = video
     ? `any common video format, up to ${megabytes(info.max_upload_bytes)}; or a .json file of features`
     : `a .json file {"features": [${info.feature_size} numbers]}`;
+  $("explain-choice").hidden = !info.explains;
   const count = $("count");
   count.replaceChildren();
   for (let n = 1; n <= info.captions; n++) count.append(new Option(String(n), String(n), false, n === Math.min(5, info.captions)));

@@ -43,6 +43,7 @@ class CaptionService:
         self._signature = BEAM if BEAM in engine.signatures else predict.DEFAULT_SIGNATURE
         self._spec = engine.signatures[self._signature].inputs[0]
         self._uploads = 0
+        self._explains = getattr(videos, "explains", False)  # a reader may know how to (EncoderReader.saliency)
 
     def info(self) -> dict[str, Any]:
         """What this server takes, for programs and for the page."""
@@ -53,6 +54,7 @@ class CaptionService:
             "feature_size": self._spec.shape[1],
             "streams": [{"name": name, "width": width} for name, width in self._engine.streams],
             "captions": self._most_captions(),
+            "explains": self._explains,
             "max_upload_bytes": self._settings.max_upload_bytes,
             "max_json_bytes": self._settings.max_json_bytes,
         }
@@ -112,22 +114,29 @@ class CaptionService:
                     form.write(piece)
                 form.finish()
                 count = self._count(form.fields.get("n", self._most_captions()))
+                explain = self._explains and form.fields.get("explain", "") in ("1", "true")
                 received_s = time.perf_counter() - started
                 seconds = self._settings.request_timeout_s
-                answer = await while_connected(request, self._work(Path(file.name), count, seconds), seconds)
+                answer = await while_connected(request, self._work(Path(file.name), count, explain, seconds), seconds)
         finally:
             self._uploads -= 1
             self._monitor.videos.dec()
-        captioned, read, stages = answer
+        captioned, read, saliency, stages = answer
         self._monitor.observe_captions("video")
         for stage, spent in stages.items():
             self._monitor.observe_stage(stage, spent)
-        return self._answer(captioned, read.features, read.facts, {"receive": received_s, **stages}, started)
+        stages = {"receive": received_s, **stages}
+        return {**self._answer(captioned, read.features, read.facts, stages, started), "saliency": saliency}
 
-    async def _work(self, path: Path, count: int, seconds: float) -> Any:
+    async def _work(self, path: Path, count: int, explain: bool, seconds: float) -> Any:
         read = await self._videos.read(path, seconds)  # type: ignore[union-attr]
         captioned, caption_s = await self._caption(read.features, count)
-        return captioned, read, {**read.stages, "caption": caption_s}
+        stages, saliency = {**read.stages, "caption": caption_s}, None
+        if explain:
+            began = time.perf_counter()
+            saliency = await self._videos.saliency(path, captioned[0]["text"])  # type: ignore[union-attr]
+            stages["explain"] = time.perf_counter() - began
+        return captioned, read, saliency, stages
 
     async def _caption(self, features: np.ndarray, count: int) -> tuple[list[dict[str, Any]], float]:
         started = time.perf_counter()

@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,8 +19,10 @@ import numpy as np
 from glrg_tf.errors import VideoError
 
 if TYPE_CHECKING:
+    from export.serving.saliency import SaliencyPictures
     from glrg_tf.encoders.bundle import EncoderBundle
     from glrg_tf.encoders.extract_pool import ChildDecoder
+    from glrg_tf.video.reader import Limits
 
 _MAX_FRAMES_BYTES = 2**30  # of the decoded frames of one video
 _MAX_HOURS = 2.0  # of one video
@@ -61,9 +63,17 @@ class EncoderReader:
         streams: names of the streams the captioner reads, in its column order.
         decoders: child processes that decode at once.
         seconds: most seconds one file may take to decode.
+        pictures: makes what draws where the words of captions looked; None where nothing can.
     """
 
-    def __init__(self, bundle: EncoderBundle, streams: Sequence[str], decoders: int, seconds: float) -> None:
+    def __init__(
+        self,
+        bundle: EncoderBundle,
+        streams: Sequence[str],
+        decoders: int,
+        seconds: float,
+        pictures: Callable[[Limits], SaliencyPictures] | None = None,
+    ) -> None:
         from glrg_tf.encoders.extract_clips import DecodePlan
         from glrg_tf.video.reader import Limits
 
@@ -73,10 +83,26 @@ class EncoderReader:
         }
         limits = Limits(max_duration=_MAX_HOURS * 3600, max_seconds=seconds, max_bytes=_MAX_FRAMES_BYTES, threads=1)
         self._plan = DecodePlan.of(bundle.plan, [bundle.streams[name].spec for name in self._streams], limits)
+        self._pictures = pictures(limits) if pictures is not None else None
         self._idle = [self._decoder() for _ in range(decoders)]
         self._free = asyncio.Semaphore(decoders)
         self._threads = ThreadPoolExecutor(decoders, thread_name_prefix="decoder")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="encoders")
+
+    @property
+    def explains(self) -> bool:
+        """Whether `saliency` can be asked."""
+        return self._pictures is not None
+
+    async def saliency(self, path: Path, sentence: str) -> list[dict[str, Any]]:
+        """Where each word of a sentence looked in a file that `read` has read.
+
+        Raises:
+            VideoError: it cannot be decoded.
+        """
+        async with self._free:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._pictures.draw, path, sentence)  # type: ignore[union-attr]
 
     def _decoder(self) -> ChildDecoder:
         from glrg_tf.encoders.extract_pool import ChildDecoder

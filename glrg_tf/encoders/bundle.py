@@ -229,9 +229,9 @@ class FramesModel(tf.Module):
 
     def __init__(self, bundle: EncoderBundle) -> None:
         super().__init__(name="frames_model")
-        self._plan = bundle.plan
-        self._encoders = list(bundle.streams.values())
-        self.networks = [stream.model for stream in self._encoders]  # tracked: the SavedModel holds their weights
+        self.plan = bundle.plan
+        self.encoders = list(bundle.streams.values())
+        self.networks = [stream.model for stream in self.encoders]  # tracked: the SavedModel holds their weights
         self.width = bundle.config.width
 
     @tf.Module.with_name_scope
@@ -239,12 +239,12 @@ class FramesModel(tf.Module):
         """uint8 (B, F, H, W, 3) -> float32 (B, D)."""
         shape = tf.shape(frames)
         pooled = []
-        for stream in self._encoders:
+        for stream in self.encoders:
             spec = stream.spec
-            wanted = tf.reshape(positions.frame_indices(self._plan, spec.plan, shape[1]), [-1])  # (P*k,)
+            wanted = tf.reshape(positions.frame_indices(self.plan, spec.plan, shape[1]), [-1])  # (P*k,)
             clips = tf.gather(frames, wanted, axis=1)  # (B, P*k, H, W, 3)
             clips = tf.reshape(clips, [-1, spec.frames, shape[2], shape[3], 3])
             values = stream.probabilities(clips)  # (B*P, D)
-            values = tf.reshape(values, [-1, self._plan.positions, spec.width])
+            values = tf.reshape(values, [-1, self.plan.positions, spec.width])
             pooled.append(tf.reduce_mean(values, axis=1))
         return tf.concat(pooled, axis=1)

@@ -14,6 +14,7 @@ from glrg_tf.io import atomic
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _TOP = 5  # concepts of a word
+_LEAST = 0.1  # nats: words that no concept moves more than this have no bars
 
 
 def check_chart(path: str | os.PathLike[str]) -> None:
@@ -54,7 +55,8 @@ def write_concept_chart(explanation: Explanation, path: str | os.PathLike[str], 
     """
     if explanation.concepts is None:
         raise ConfigError("this explanation has no concepts", remedy="explain with concepts=True")
-    words = np.flatnonzero(explanation.query.known)
+    strongest = explanation.concepts[0].effects.max(axis=0)
+    words = np.flatnonzero(explanation.query.known & (strongest >= min(_LEAST, strongest.max())))
     columns = min(3, len(words))
     rows = -(-len(words) // columns)
     figure, axes = _figure((3.4 * columns, (0.5 + 0.21 * top) * rows), rows, columns)
@@ -67,6 +69,7 @@ def write_concept_chart(explanation: Explanation, path: str | os.PathLike[str], 
         panel.barh(range(len(found)), values, color=["#2563a8" if value > 0 else "#b0b7bf" for value in values])
         panel.set_yticks(range(len(found)), [name for name, _ in found], fontsize=7)
         panel.tick_params(axis="x", labelsize=7)
+        panel.locator_params(axis="x", nbins=4)
         panel.set_title(explanation.words[word], fontsize=9, loc="left")
         panel.spines[["top", "right"]].set_visible(False)
     _save(figure, path)

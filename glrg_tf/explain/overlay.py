@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from glrg_tf.errors import ConfigError
 from glrg_tf.explain import picture
 from glrg_tf.explain.video import Explanation
 from glrg_tf.io import atomic
+
+if TYPE_CHECKING:
+    from glrg_tf.video.reader import Limits
 
 _SHEET = 1600  # pixels: most width of a film of all words
 _SINGLE = 1280  # pixels: longer side of a film of one word
@@ -91,18 +95,28 @@ def compose(explanation: Explanation, frame: np.ndarray, maps: np.ndarray, word:
 
 
 def stills(
-    explanation: Explanation, video: str | os.PathLike[str], side: int = _STILL
+    explanation: Explanation,
+    video: str | os.PathLike[str],
+    side: int = _STILL,
+    limits: Limits | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The best frame of every known word with its map: (number of the word, uint8 (H, W, 3)).
+
+    Args:
+        explanation: of this video.
+        video: the file; decoded in a process of its own.
+        side: most pixels of the longer side.
+        limits: what the file may cost.
 
     Raises:
         VideoError: the video cannot be read any more.
     """
-    from glrg_tf.video.reader import read_frames
+    from glrg_tf.video.isolated import read_frames_isolated
 
     words = np.flatnonzero(explanation.query.known)
     best = {int(word): explanation.best_frame(int(word)) for word in words}
-    frames = read_frames(video, np.unique(explanation.frames[list(best.values())]), max_side=side)
+    wanted = np.unique(explanation.frames[list(best.values())])
+    frames = read_frames_isolated(video, wanted, max_side=side, limits=limits)
     for word, row in best.items():
         image = frames.at(explanation.frames[row])
         yield word, compose(explanation, image, explanation.maps[row], word)

@@ -69,8 +69,8 @@ def jet() -> np.ndarray:
 def blend(frame: np.ndarray, maps: np.ndarray, alpha: float = 0.5) -> np.ndarray:
     """Coloured maps over a frame: uint8 (H, W, 3), float (..., H, W) in 0..1 -> uint8 (..., H, W, 3)."""
     indices = np.clip(maps * 255.0 + 0.5, 0, 255).astype(np.uint8)
-    colours = np.round(jet() * alpha).astype(np.uint8)[indices]
-    under = np.round(np.arange(256) * (1.0 - alpha)).astype(np.uint8)[frame]  # their sum stays below 256
+    colours = np.floor(jet() * alpha).astype(np.uint8)[indices]
+    under = np.floor(np.arange(256) * (1.0 - alpha)).astype(np.uint8)[frame]  # their sum stays below 256
     return colours + under
 
 

@@ -25,7 +25,7 @@ from glrg_tf.video.sampling import uniform_positions
 
 if TYPE_CHECKING:
     from glrg_tf.encoders.extract import Encoded
-    from glrg_tf.video.reader import Frames
+    from glrg_tf.video.reader import Frames, Limits
 
 Progress = Callable[[int], object]  # told how many frames were just explained
 MAX_FRAMES = 4096
@@ -112,6 +112,7 @@ class Explainer:
 
     Args:
         captioner: with encoders, one of which has a map (see `cells.map_stream`).
+        limits: what one file may cost; the defaults of `Limits` without it.
 
     Raises:
         ConfigError: no encoders, or none with a map.
@@ -122,12 +123,12 @@ class Explainer:
         ('a', 'red', 'ball', 'moves', 'to', 'the', 'left')
     """
 
-    def __init__(self, captioner: Captioner) -> None:
+    def __init__(self, captioner: Captioner, limits: Limits | None = None) -> None:
         if captioner.encoders is None:
             raise ConfigError(
                 "this captioner has no encoder: it reads features, not videos", remedy="name one with --encoder ENC"
             )
-        self.captioner, self.bundle = captioner, captioner.encoders
+        self.captioner, self.bundle, self.limits = captioner, captioner.encoders, limits
         self.scorer: SentenceScorer = scorer_of(captioner)
         self.network = MapNetwork(self.bundle, captioner.config.streams)
 
@@ -157,7 +158,7 @@ class Explainer:
         if query is None:
             sentence = own_caption(self.captioner, positions)
             query = parse_query(sentence, self.captioner.vocabulary)
-        frames = _read_frames(Path(path), settings, max(self.network.input_size))
+        frames = _read_frames(Path(path), settings, 2 * max(self.network.input_size), self.limits)
         raw = self.score_frames(frames.images, positions, query, settings, progress)
         maps = normalise(raw, settings.normalisation) * query.known[None, :, None, None]
         rate = frames.probe.frame_rate
@@ -234,8 +235,8 @@ class Explainer:
 
         items = [VideoItem(str(path), path)]
         names, workers = self.captioner.config.stream_names, 1 if settings.isolated else 0
-        found = encode_videos(self.bundle, items, workers=workers, isolated=settings.isolated, streams=names)
-        (outcome,) = found
+        how = {"workers": workers, "isolated": settings.isolated, "streams": names, "limits": self.limits}
+        (outcome,) = encode_videos(self.bundle, items, **how)  # type: ignore[arg-type]
         if isinstance(outcome, Failed):
             raise outcome.error
         return outcome
@@ -252,19 +253,19 @@ def explain_video(
     return Explainer(captioner).explain(path, sentence, settings, progress)
 
 
-def _read_frames(path: Path, settings: ExplainSettings, side: int) -> Frames:
-    """The frames that are looked at, shrunk to twice the network's input."""
+def _read_frames(path: Path, settings: ExplainSettings, side: int, limits: Limits | None) -> Frames:
+    """The frames that are looked at, shrunk to `side` pixels."""
     from glrg_tf.video.child import Child
     from glrg_tf.video.reader import Limits, probe, read_frames
 
-    child = Child(Limits(), None) if settings.isolated else None
+    child = Child(limits or Limits(), None) if settings.isolated else None
     with contextlib.nullcontext() if child is None else contextlib.closing(child):
-        rate = (probe(path) if child is None else child.probe(path, False)).frame_rate
+        rate = (probe(path, limits) if child is None else child.probe(path, False)).frame_rate
 
         def select(count: int) -> np.ndarray:
             share = min(1.0, settings.rate / max(rate, 1e-6)) if settings.rate else 1.0
             return uniform_positions(count, max(1, min(math.ceil(count * share), settings.max_frames, count)))
 
         if child is None:
-            return read_frames(path, select, max_side=2 * side)
-        return child.read(path, select, 2 * side)
+            return read_frames(path, select, max_side=side, limits=limits)
+        return child.read(path, select, side)
