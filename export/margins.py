@@ -6,8 +6,12 @@ rounding they may rightly choose differently. This tells such ties from mistakes
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
+import numpy as np
+import tensorflow as tf
+
+from glrg_tf.captioner import minimum_risk
 from glrg_tf.captioner.captioner import VideoCaptioner
 from glrg_tf.text.vocabulary import Vocabulary
 
@@ -22,32 +26,58 @@ def narrowest_margin(captioner: VideoCaptioner, features: np.ndarray, beam_size:
 
     Returns:
         The least of: at every step the K-th best candidate over the next one; at the end each hypothesis over the
-        next in rank.
+        next in rank (with minimum risk: in expected gain).
     """
     weights = {name: value.astype(np.float64) for name, value in captioner.model.get_weights().items()}
     gates = captioner.model.encode(features[None]).numpy().astype(np.float64)[0]
     alpha = captioner.decoding.length_normalization if beam_size > 1 else 0.0
-    # A hypothesis: sum of log-probabilities, length, whether it has ended, last word, hidden, cell.
     zeros = np.zeros(weights["lstm/recurrent_kernel"].shape[0])
-    beam = [(0.0, 0, False, Vocabulary.START, zeros, zeros)]
+    beam = [_Hypothesis(0.0, (), zeros, zeros)]
     margin = np.inf
     for _ in range(captioner.decoding.max_words):
-        if all(ended for _, _, ended, *_ in beam):
+        if all(hypothesis.ended for hypothesis in beam):
             break
-        candidates = []
-        for score, length, ended, word, hidden, cell in beam:
-            if ended:
-                candidates.append((score, length, True, word, hidden, cell))
-                continue
-            log_probs, hidden, cell = _step(weights, gates, word, hidden, cell)
-            for best in np.argsort(-log_probs)[: beam_size + 1]:
-                candidates.append((score + log_probs[best], length + 1, best == 0, int(best), hidden, cell))
-        candidates.sort(key=lambda candidate: -candidate[0])
+        candidates = [hypothesis for hypothesis in beam if hypothesis.ended]
+        for hypothesis in beam:
+            if not hypothesis.ended:
+                candidates += _continuations(weights, gates, hypothesis, beam_size + 1)
+        candidates.sort(key=lambda candidate: -candidate.score)
         if len(candidates) > beam_size:
-            margin = min(margin, candidates[beam_size - 1][0] - candidates[beam_size][0])
+            margin = min(margin, candidates[beam_size - 1].score - candidates[beam_size].score)
         beam = candidates[:beam_size]
-    ranked = sorted((score / max(length, 1) ** alpha for score, length, *_ in beam), reverse=True)
-    return float(min([margin, *(-np.diff(ranked))]))
+    ranks = [hypothesis.score / max(len(hypothesis.words), 1) ** alpha for hypothesis in beam]
+    if captioner.decoding.selection == "minimum_risk" and captioner.ngram_weights is not None:
+        ranks = _gains(captioner, [hypothesis.words for hypothesis in beam])
+    return float(min([margin, *np.diff(sorted(ranks))]))
+
+
+class _Hypothesis(NamedTuple):
+    score: float  # sum of log-probabilities
+    words: tuple[int, ...]  # <end> included
+    hidden: np.ndarray
+    cell: np.ndarray
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.words) and self.words[-1] == Vocabulary.END
+
+
+def _continuations(
+    weights: dict[str, np.ndarray], gates: np.ndarray, hypothesis: _Hypothesis, count: int
+) -> list[_Hypothesis]:
+    """A hypothesis with each of its `count` best next words."""
+    last = hypothesis.words[-1] if hypothesis.words else Vocabulary.START
+    log_probs, hidden, cell = _step(weights, gates, last, hypothesis.hidden, hypothesis.cell)
+    best = np.argsort(-log_probs)[:count]
+    return [_Hypothesis(hypothesis.score + log_probs[i], (*hypothesis.words, int(i)), hidden, cell) for i in best]
+
+
+def _gains(captioner: VideoCaptioner, captions: list[tuple[int, ...]]) -> list[float]:
+    """The expected gain of each of the K captions of one video."""
+    ids = np.zeros((1, len(captions), max(map(len, captions), default=1)), np.int32)
+    for place, words in enumerate(captions):
+        ids[0, place, : len(words)] = words
+    return minimum_risk.expected_gain(tf.constant(ids), captioner.ngram_weights).numpy()[0].astype(float).tolist()
 
 
 def _step(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
+from glrg_cli.parser import add_selection, integer
 from glrg_tf.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of saved_model, onnx, onnx_text, litert, with commas (default: saved_model,onnx)",
     )
     parser.add_argument("--beam", type=integer(1), metavar="K", help="hypotheses kept (default: the captioner's)")
+    add_selection(parser)
     parser.add_argument("--with-encoder", action="store_true", help="caption frames too: encoders in the same graph")
     parser.add_argument("--encoder", metavar="ENC", help="encoder folder (default: the captioner's own)")
     parser.add_argument(
@@ -73,6 +75,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     provenance = Provenance.of(args.captioner)
     captioner = VideoCaptioner.from_preset(args.captioner)
+    if args.selection:
+        captioner.decoding = dataclasses.replace(captioner.decoding, selection=args.selection)
+        captioner.check_selection(captioner.decoding)
     if args.encoder:
         from glrg_tf.encoders.bundle import EncoderBundle
 
