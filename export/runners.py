@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from glrg_tf.errors import ExportError
 
-Run = Callable[[np.ndarray], dict[str, np.ndarray]]
+# The one input, or, for signatures of several, a mapping of them.
+Run = Callable[[np.ndarray | Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def open_saved_model(folder: str | os.PathLike[str]) -> dict[str, Run]:
@@ -74,10 +75,11 @@ def _tensorflow(loaded: object, name: str) -> Run:
     import tensorflow as tf
 
     function = loaded.signatures[name]  # type: ignore[attr-defined]
-    (given,) = function.structured_input_signature[1]
+    first = next(iter(function.structured_input_signature[1]))
 
-    def run(values: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = function(**{given: tf.constant(values)})
+    def run(values: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        feeds = values if isinstance(values, Mapping) else {first: values}
+        outputs = function(**{given: tf.constant(value) for given, value in feeds.items()})
         return {key: value.numpy() for key, value in outputs.items()}
 
     run.keep = loaded  # type: ignore[attr-defined]  # a signature alone does not keep its variables alive

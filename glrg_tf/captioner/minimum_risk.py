@@ -115,11 +115,12 @@ def expected_gain(token_ids: tf.Tensor, weights: NgramWeights) -> tf.Tensor:
 def _cosines(mine: tf.Tensor, theirs: tf.Tensor, idf: tf.Tensor, places: tf.Tensor, beams: int) -> tf.Tensor:
     """Clipped cosines (B, K, K) of the n-grams of one order: [b, i, j] of hypothesis i against reference j."""
     before = places[:, None] > places
-    rank = 1.0 + tf.reduce_sum(tf.cast((mine[:, :, None] == theirs[:, None, :]) & before, tf.float32), axis=2)
+    equal = tf.expand_dims(mine, 2) == tf.expand_dims(theirs, 1)  # not [:, :, None]: LiteRT has none of int64
+    rank = 1.0 + tf.reduce_sum(tf.cast(equal & before, tf.float32), axis=2)
     norms = tf.reshape(tf.sqrt(tf.reduce_sum((2.0 * rank - 1.0) * idf, axis=1)), [-1, beams])  # (B, K)
     size = tf.shape(places)[0]
     mine, theirs = tf.reshape(mine, [-1, beams * size]), tf.reshape(theirs, [-1, beams * size])
-    met = tf.cast(mine[:, :, None] == theirs[:, None, :], tf.float32)  # (B, KT, KT)
+    met = tf.cast(tf.expand_dims(mine, 2) == tf.expand_dims(theirs, 1), tf.float32)  # (B, KT, KT)
     counts = tf.reduce_sum(tf.reshape(met, [-1, beams, size, beams, size]), axis=4)  # of i's n-grams in j
     shape = [-1, beams, size, 1]
     shared = tf.where(tf.reshape(rank, shape) <= counts, counts * tf.reshape(idf, shape), 0.0)

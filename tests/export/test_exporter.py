@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -18,8 +19,10 @@ from export.onnx_loops import subgraphs, walk
 from export.parity import TOLERANCE, Reference, check_hypotheses
 from export.plan import ExportRequest, artefacts
 from export.probes import Probes
+from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.errors import ConfigError, ExportError
 from glrg_tf.io import atomic
+from glrg_tf.metrics.ciderd_tables import SENTINEL
 from glrg_tf.text.vocabulary import Vocabulary
 from tests.export.conftest import ALL_FORMS, make_captioner
 
@@ -161,6 +164,18 @@ def answers(reference: Reference, exchange: dict[int, int]) -> runners.Run:
         return {"token_ids": ids, "scores": scores, "token_log_probs": spent}
 
     return run
+
+
+def test_minimum_risk_is_exported(tmp_path):
+    captioner = make_captioner()
+    keys = np.array([*range(3, 40), SENTINEL], np.int64)  # single words; all other n-grams weigh the same
+    weights = np.random.default_rng(0).uniform(0, 9, len(keys)).astype(np.float32)
+    captioner.ngram_weights = NgramWeights(keys, weights)
+    probable = captioner.generate(np.eye(18, dtype=np.float32))
+    captioner.decoding = dataclasses.replace(captioner.decoding, selection="minimum_risk")
+    assert captioner.generate(np.eye(18, dtype=np.float32)) != probable
+    content = exporter.Exporter(captioner, ExportRequest(("litert",))).run(tmp_path / "out", PLAIN)
+    assert content["decoding"]["selection"] == "minimum_risk"
 
 
 def test_what_cannot_be_asked_for():
