@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="of `glrg convert torchvision`; imagenet for keras.applications",
     )
+    parser.add_argument("--input-size", type=integer(16), metavar="N", help="pixels a side (default: the preset's)")
     parser.add_argument("--words", type=integer(1), metavar="K", help="long-range: most words (nano 120, paper 300)")
     parser.add_argument("--word-list", metavar="FILE", help="long-range: these words, one a line")
     parser.add_argument("--activation", choices=["sigmoid", "softmax"], help="(default: by the labels)")
@@ -117,6 +118,7 @@ def _choices(args: argparse.Namespace) -> tuple[EncoderChoices, Any]:
         "weights": tuple(args.weights) if args.weights else None,
         "words": args.words,
         "word_list": args.word_list,
+        "input_size": args.input_size,
         "activation": args.activation,
         "seed": args.seed,
     }

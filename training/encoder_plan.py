@@ -33,6 +33,7 @@ class EncoderChoices:
     weights: tuple[str, ...] = ()  # files of published weights
     words: int = 0  # K; 0 takes the preset's
     word_list: str = ""  # file of words, one a line
+    input_size: int = 0  # pixels of both sides; 0 takes the preset's
     activation: str = ""  # sigmoid, softmax; empty decides by the labels
     seed: int = 1
 
@@ -72,6 +73,8 @@ def make_plan(choices: EncoderChoices, settings: EncoderTraining | None = None) 
         spec = presets.with_backbone(spec, choices.backbone)
     elif choices.weights and choices.preset != "paper":
         raise ConfigError("the nano networks have no published weights", remedy="--preset paper, or name a --backbone")
+    if choices.input_size:
+        spec = dataclasses.replace(spec, input_size=(choices.input_size, choices.input_size))
     activation = choices.activation or ("sigmoid" if choices.kind == "long_range" else _natural(material))
     spec = dataclasses.replace(spec, activation=activation)  # type: ignore[arg-type]
     plan = FramePlan(short_frames=spec.frames) if choices.kind == "short_range" else _default_plan(choices.preset)

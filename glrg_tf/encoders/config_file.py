@@ -3,12 +3,15 @@
     {"streams": [
        {"name": "keyframe", "kind": "classifier", "file": "mobilenet_v2_1.0_224_quant.tflite",
         "labels": "imagenet_labels.txt", "drop_first": true},
+       {"name": "short_range", "kind": "short_range", "preset": "paper", "weights": ["r3d_18.h5"]},
        {"name": "long_range", "from": "runs/long"}
      ],
-     "plan": {"positions": 16}}
+     "plan": {"positions": 16, "short_frames": 16}}
 
 Paths are relative to the file. A stream "from" a folder (an encoder, or a run of `glrg train-encoder`) is taken as it
-is. A classifier's input size, number of outputs and whether they are logits are read from the classifier itself.
+is. A classifier's input size, number of outputs and whether they are logits are read from the classifier itself. A
+network with published weights (`glrg convert torchvision`, or "imagenet" for one of keras.applications) is taken only
+where its last layer comes with them: ResNeXt-101 is a keyframe encoder, 3D-ResNet-18 a short-range one.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from glrg_tf.config import from_dict
-from glrg_tf.encoders import classifier
+from glrg_tf.config import from_dict, to_dict
+from glrg_tf.encoders import classifier, presets
 from glrg_tf.encoders.bundle import EncoderBundle
 from glrg_tf.encoders.presets import StreamSpec
 from glrg_tf.encoders.stream import StreamEncoder
@@ -76,6 +79,8 @@ def common_plan(plans: list[FramePlan]) -> FramePlan:
 def _stream(entry: dict[str, Any], folder: Path) -> tuple[StreamEncoder, FramePlan | None]:
     if "from" in entry:
         return _stream_of_bundle(entry, folder)
+    if "weights" in entry:
+        return _stream_of_weights(entry, folder), None
     fields = {key: value for key, value in entry.items() if key != "labels"}
     name, file = fields.get("name"), fields.get("file")
     if fields.setdefault("kind", "classifier") != "classifier" or not isinstance(file, str):
@@ -93,6 +98,37 @@ def _stream(entry: dict[str, Any], folder: Path) -> tuple[StreamEncoder, FramePl
     spec = from_dict(StreamSpec, fields, f"streams.{name}")
     spec = dataclasses.replace(spec, file=spec.name + path.suffix.lower())  # its name in a saved folder
     return classifier.load_classifier(spec, path), None
+
+
+def _stream_of_weights(entry: dict[str, Any], folder: Path) -> StreamEncoder:
+    """A network of ours as a published classifier."""
+    from glrg_tf.encoders.pretrained import put_weights
+
+    known = ("name", "kind", "preset", "backbone", "weights", "labels", "input_size", "fit")
+    for key in entry:
+        if key not in known:
+            raise ConfigError(f"unknown setting '{key}' beside 'weights'", remedy="known: " + ", ".join(known))
+    kind, files = entry.get("kind"), entry["weights"]
+    files = [files] if isinstance(files, str) else files
+    if kind not in ("keyframe", "short_range") or not isinstance(files, list) or not all(map(_is_text, files)):
+        raise ConfigError(
+            "'weights' wants files, and 'kind' keyframe or short_range", where=f"streams.{entry.get('name')}"
+        )
+    spec = presets.paper_spec(kind)
+    if isinstance(entry.get("backbone"), str):
+        spec = presets.with_backbone(spec, entry["backbone"])
+    labels = _labels(entry.get("labels"), folder, spec.width, False)
+    changes = {key: entry[key] for key in ("name", "input_size", "fit") if key in entry}
+    spec = from_dict(StreamSpec, {**to_dict(spec), "labels": labels, **changes}, f"streams.{kind}")
+    stream = StreamEncoder.build(spec)
+    notes = [put_weights(stream.model, spec, file if file == "imagenet" else folder / file) for file in files]
+    if not any(note.endswith("with its last layer") for note in notes):
+        raise ConfigError("; ".join(notes), where=f"streams.{spec.name}", remedy="train it with `glrg train-encoder`")
+    return stream
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _stream_of_bundle(entry: dict[str, Any], folder: Path) -> tuple[StreamEncoder, FramePlan]:

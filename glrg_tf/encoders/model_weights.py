@@ -19,12 +19,16 @@ def variables(model: keras.Model) -> dict[str, keras.Variable]:
         CheckpointError: two variables share a path (layers of one name), so a file could not tell them apart.
     """
     found: dict[str, keras.Variable] = {}
-    for variable in model.variables:
-        if not str(variable.dtype).startswith(("float", "bfloat")):
-            continue
-        if variable.path in found:
-            raise CheckpointError(f"two weights are named '{variable.path}'", remedy="name the layers apart")
-        found[variable.path] = variable
+    for layer in model.layers:
+        inner = isinstance(
+            layer, keras.Model
+        )  # of keras.applications, some of which number their layers anew each time
+        chosen = [v for v in layer.variables if str(v.dtype).startswith(("float", "bfloat"))]
+        for number, variable in enumerate(chosen):
+            name = f"{layer.name}/{number:04d}" if inner else variable.path
+            if name in found:
+                raise CheckpointError(f"two weights are named '{name}'", remedy="name the layers apart")
+            found[name] = variable
     return found
 
 

@@ -15,6 +15,7 @@ import os
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from glrg_tf.encoders.backbones.architectures import ARCHITECTURES
 from glrg_tf.encoders.backbones.resnet import resnet_maps
@@ -101,9 +102,42 @@ def put_weights(model: keras.Model, spec: StreamSpec, file: str | os.PathLike[st
 
 
 def _put_application_weights(model: keras.Model, spec: StreamSpec, file: str | os.PathLike[str]) -> str:
-    from glrg_tf.encoders.backbones.applications import applications_backbone
+    from glrg_tf.encoders.backbones.applications import IMAGENET_CLASSES, applications_backbone
 
+    name = f"{spec.backbone} ({os.fspath(file)})"
+    if spec.kind == "keyframe" and spec.width == IMAGENET_CLASSES:
+        try:
+            whole = applications_backbone(spec.backbone, spec.input_size, IMAGENET_CLASSES, file)
+        except CheckpointError:  # a file without the last layer
+            whole = None
+        if whole is not None and _take_classifier(model, whole, spec):
+            return f"{name} with its last layer"
     trained = applications_backbone(spec.backbone, spec.input_size, None, file)
-    network = next(layer for layer in model.layers if layer.name == trained.name)
-    network.set_weights(trained.get_weights())
-    return f"{spec.backbone} ({os.fspath(file)}); the last layer is new"
+    _network_of(model, trained.name).set_weights(_network_of(trained, trained.name).get_weights())
+    return f"{name}; the last layer is new"
+
+
+def _take_classifier(model: keras.Model, whole: keras.Model, spec: StreamSpec) -> bool:
+    """Copies a classifier whose last layer reads the mean of its last map, as most do; whether that was so is tried."""
+    source = next(layer for layer in whole.layers if isinstance(layer, keras.Model))
+    network, head = _network_of(model, spec.backbone.lower()), model.get_layer("head")
+    inner = next(layer for layer in network.layers if isinstance(layer, keras.Model))
+    mine, theirs = ([layer for layer in net.layers if layer.weights] for net in (inner, source))
+    for layer, other in zip(mine, theirs, strict=False):  # by place: some networks number their layers anew each time
+        layer.set_weights(other.get_weights())
+    last = [layer for layer in source.layers if isinstance(layer, keras.layers.Dense)]
+    if not last or [tuple(w.shape) for w in last[-1].weights] != [tuple(w.shape) for w in head.weights]:
+        return False
+    new, probe = head.get_weights(), np.random.default_rng(0).integers(0, 256, (1, 1, *spec.input_size, 3))
+    head.set_weights(last[-1].get_weights())
+    clip = probe.astype(np.float32)
+    found = tf.nn.softmax(keras.Model(model.input, model.get_layer("logits").output)(clip, training=False))
+    if np.allclose(found, whole(clip[:, 0], training=False), atol=1e-4):
+        return True
+    head.set_weights(new)
+    return False
+
+
+def _network_of(model: keras.Model, name: str) -> keras.Model:
+    """The layer that is a network of keras.applications, or `model` itself when it is that."""
+    return next((layer for layer in model.layers if layer.name == name), model)

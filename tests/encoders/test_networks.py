@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +13,7 @@ from glrg_tf.encoders.backbones.architectures import architecture
 from glrg_tf.encoders.backbones.load import build_backbone
 from glrg_tf.encoders.backbones.resnet_config import weight_shapes
 from glrg_tf.encoders.backbones.weights_file import Origin, write_weights
+from glrg_tf.encoders.bundle import EncoderBundle
 from glrg_tf.encoders.presets import StreamSpec
 from glrg_tf.encoders.stream import StreamEncoder
 from glrg_tf.errors import CheckpointError, ConfigError
@@ -101,3 +104,27 @@ def test_a_network_of_keras_applications_inside_an_encoder():
     stream = StreamEncoder.build(spec)
     assert stream.encode(np.zeros((1, 1, 32, 32, 3), np.uint8)).shape == (1, 4)
     assert stream.feature_map.output_shape[-1] == 1024
+
+
+def test_a_whole_classifier_of_keras_applications_becomes_the_stream(tmp_path):
+    from glrg_tf.encoders.backbones.applications import applications_backbone
+
+    whole = applications_backbone("MobileNetV2", (32, 32))
+    next(layer for layer in whole.layers if layer.name.startswith("mobilenetv2")).save_weights(
+        tmp_path / "m.weights.h5"
+    )
+    entry = {"name": "things", "kind": "keyframe", "backbone": "MobileNetV2", "weights": "m.weights.h5"}
+    (tmp_path / "c.json").write_text(json.dumps({"streams": [{**entry, "input_size": [32, 32]}]}))
+    bundle = EncoderBundle.load(tmp_path / "c.json")
+    frames = np.random.default_rng(0).integers(0, 256, (2, 1, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(bundle.encode({"keyframe": frames})["things"], whole(frames[:, 0]), atol=1e-5)
+    bundle.save(tmp_path / "saved")
+    assert EncoderBundle.load(tmp_path / "saved").fingerprint == bundle.fingerprint
+
+
+def test_published_weights_without_their_last_layer_are_no_stream(resnet18, tmp_path):
+    _, path = resnet18
+    entry = {"name": "a", "kind": "keyframe", "backbone": "resnet18", "weights": [str(path)], "input_size": [64, 64]}
+    (tmp_path / "c.json").write_text(json.dumps({"streams": [entry]}))
+    with pytest.raises(ConfigError, match="the last layer is new"):
+        EncoderBundle.load(tmp_path / "c.json")
