@@ -61,5 +61,5 @@ def default_training(kind: str, preset: str) -> EncoderTraining:
         )
     chosen = EncoderTraining()
     if kind == "keyframe":
-        return dataclasses.replace(chosen, epochs=20, flip=True)
+        return dataclasses.replace(chosen, epochs=30, flip=True)
     return chosen
