@@ -20,6 +20,7 @@ from glrg_tf import config as settings
 from glrg_tf.data.dataset import read_description
 from glrg_tf.errors import CheckpointError, ConfigError, DataError
 from training import config as training_config
+from training import distribution
 from training.recipes import NAMES, get_recipe
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Checks, trains, scores."""
     choices = _choices(args)
     read_description(pathlib.Path(args.data))  # a wrong path is told before TensorFlow is loaded
+    task = distribution.read_task()
+    strategy = distribution.make_strategy(args.strategy)  # workers must meet before TensorFlow does anything else
 
     from training.curriculum import make_plan
 
@@ -91,7 +94,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.dry_run:
         _show(plan, splits, console)
         return 0
-    best = _train(plan, args, console)
+    best = _train(plan, args, console, strategy)
+    if not task.chief:
+        return 0
 
     from glrg_cli.final_scores import score_phases
 
@@ -206,7 +211,9 @@ def _show(plan: TrainingPlan, splits: dict[str, tuple[int, int]], console: Conso
     )
 
 
-def _train(plan: TrainingPlan, args: argparse.Namespace, console: Console) -> dict[str, pathlib.Path]:
+def _train(
+    plan: TrainingPlan, args: argparse.Namespace, console: Console, strategy: tf.distribute.Strategy | None
+) -> dict[str, pathlib.Path]:
     from glrg_cli.training_console import ConsoleReporter, Stopper
     from training.curriculum import train
 
@@ -214,9 +221,7 @@ def _train(plan: TrainingPlan, args: argparse.Namespace, console: Console) -> di
     with Stopper(console) as stopper:
         reporter = ConsoleReporter(console, stopper)
         try:
-            return dict(
-                train(plan, resume=args.resume, strategy=_strategy(args.strategy), reporter=reporter, stop=stopper)
-            )
+            return dict(train(plan, resume=args.resume, strategy=strategy, reporter=reporter, stop=stopper))
         except KeyboardInterrupt:
             if (plan.run / "config.json").is_file():
                 saved = "state saved" if stopper.requested else "the last checkpoint is whole"
@@ -224,14 +229,3 @@ def _train(plan: TrainingPlan, args: argparse.Namespace, console: Console) -> di
             raise
         finally:
             reporter.close()
-
-
-def _strategy(name: str) -> tf.distribute.Strategy | None:
-    """The devices of the run; None is the default strategy on one device."""
-    import tensorflow as tf
-
-    if name == "multiworker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if name == "mirrored" or len(tf.config.list_physical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return None

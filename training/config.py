@@ -43,6 +43,8 @@ class PhaseConfig:
     reward_end: bool = True  # whether <end> counts as a word of the reward
     mixer_from: int = 1  # first step whose input is sampled; -1 anneals from 29 to 1
     compat: Literal["off", "release"] = "off"  # "release" also where the release is wrong (specs section 15)
+    save_every: int = 0  # steps between checkpoints inside an epoch; 0: only at its end
+    keep_checkpoints: int = 2  # newest checkpoints kept beside the best one
     # How a step is computed; docs/gpu.md
     compile: Literal["auto", "off", "xla"] = "auto"  # XLA in static shapes; "auto": where a GPU is visible
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the decoder's matrix products
@@ -50,10 +52,10 @@ class PhaseConfig:
     def __post_init__(self) -> None:
         """Refuses settings no phase can run with."""
         positive = ("epochs", "batch_size", "captions_per_video", "learning_rate", "learning_rate_decay_epochs")
-        for name in (*positive, "selection_window"):
+        for name in (*positive, "selection_window", "keep_checkpoints"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be positive, found {getattr(self, name)}", where=name)
-        for name in ("patience", "clip_norm", "warmup_steps", "sampling_start"):
+        for name in ("patience", "clip_norm", "warmup_steps", "sampling_start", "save_every"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must not be negative, found {getattr(self, name)}", where=name)
         if not 0.0 <= self.ema_decay < 1.0 or not 0.0 <= self.sampling_max <= 1.0:

@@ -22,9 +22,9 @@ from glrg_tf.captioner.video_input import ENCODER
 from glrg_tf.data.dataset import CaptionDataset
 from glrg_tf.encoders.bundle import EncoderBundle
 from glrg_tf.errors import CheckpointError, ConfigError, DataError
-from glrg_tf.io import atomic
+from glrg_tf.io import atomic, lock
 from glrg_tf.text.vocabulary import Vocabulary
-from training import material
+from training import distribution, material
 from training.checkpoints import BEST, LATEST
 from training.config import PHASES, PhaseConfig, PhaseName, RunConfig
 from training.loop import PhaseRun
@@ -35,7 +35,12 @@ from training.objectives.xe import CrossEntropy
 from training.reporting import Reporter
 from training.validation import Validator
 
-_FREE_ON_RESUME = ("epochs", "patience")  # when to stop may change; what happens until then may not
+_FREE_ON_RESUME = (
+    "epochs",
+    "patience",
+    "save_every",
+    "keep_checkpoints",
+)  # when to stop may change; what happens until then may not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +95,9 @@ def make_plan(
     run = Path(run_folder)
     if resume and not (run / "config.json").is_file():
         raise ConfigError("there is no run to resume", where=run, remedy="start it without --resume")
-    if not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
+    # A start that was killed before it had written its settings leaves hidden files at most.
+    taken = run.exists() and (not run.is_dir() or any(not path.name.startswith(".") for path in run.iterdir()))
+    if not resume and taken and distribution.read_task().chief:  # other workers may find what the chief began
         raise ConfigError("the run folder is not empty", where=run, remedy="--resume, or choose another --out")
     if ordered == ("dr",) and start is None:
         raise ConfigError(
@@ -125,6 +132,7 @@ def train(
         GlrgError: as `make_plan`, and CheckpointError on resume under other settings.
     """
     reporter = reporter or Reporter()
+    workers = distribution.Workers(strategy)
     config = plan.config
     training = material.open_split(plan.dataset, "train", config.model)
     names = plan.dataset.splits
@@ -143,44 +151,55 @@ def train(
         _check_same_settings(plan, config)
 
     best: dict[str, Path] = {}
-    for phase in plan.phases:
-        phase_config = config.phase(phase)
-        with strategy.scope() if strategy is not None else contextlib.nullcontext():
-            model = CaptionerModel(model_config, seed=plan.seed)
-            if phase == "dr":
-                source = best.get("dxe") or best.get("xe")
-                start = VideoCaptioner.from_preset(source) if source is not None else entrance
-                if start is None:
-                    raise ConfigError("boosting needs an entrance model", where="--start")
-                model.set_weights(start.model.get_weights())
-            elif entrance is not None:
-                model.set_weights(entrance.model.get_weights())
-        objective, scores = _objective(plan, phase, phase_config, training, vocabulary, reporter)
-        _prepare_folders(plan, config, vocabulary)  # only now: until here nothing is written
-        run = PhaseRun(
-            name=phase,
-            folder=plan.folder(phase),
-            model=model,
-            vocabulary=vocabulary,
-            objective=objective,
-            batches=material.build_batches(
-                training, vocabulary, scores, phase_config, model_config.max_length, plan.seed
-            ),
-            validator=None if validation is None else Validator(validation, vocabulary, model_config.max_length - 2),
-            config=phase_config,
-            decoding=DecodingConfig(config.decoding_beam, config.length_normalization, model_config.max_length - 2),
-            seed=plan.seed,
-            strategy=strategy,
-            reporter=reporter,
-            stop=stop,
-            data=_data_line(plan, training),
-        )
-        best[phase] = run.run(resume)
-        if len(plan.phases) > 1:
-            pointer = str(best[phase].relative_to(plan.run.resolve())) + "\n"
-            atomic.write_text(plan.run / LATEST, pointer)
-            atomic.write_text(plan.run / BEST, pointer)
+    with contextlib.ExitStack() as held:
+        for phase in plan.phases:
+            phase_config = config.phase(phase)
+            with strategy.scope() if strategy is not None else contextlib.nullcontext():
+                model = CaptionerModel(model_config, seed=plan.seed)
+                if phase == "dr":
+                    source = best.get("dxe") or best.get("xe")
+                    start = VideoCaptioner.from_preset(source) if source is not None else entrance
+                    if start is None:
+                        raise ConfigError("boosting needs an entrance model", where="--start")
+                    model.set_weights(start.model.get_weights())
+                elif entrance is not None:
+                    model.set_weights(entrance.model.get_weights())
+            with workers.chief_first():  # consensus scores are cached
+                objective, scores = _objective(plan, phase, phase_config, training, vocabulary, reporter)
+            if phase == plan.phases[0]:  # only now: until here nothing is written
+                workers.on_chief(lambda: held.enter_context(lock.only_one(plan.run)))
+            workers.on_chief(lambda: _prepare_folders(plan, config, vocabulary))
+            run = PhaseRun(
+                name=phase,
+                folder=plan.folder(phase),
+                model=model,
+                vocabulary=vocabulary,
+                objective=objective,
+                batches=material.build_batches(
+                    training, vocabulary, scores, phase_config, model_config.max_length, plan.seed
+                ),
+                validator=None
+                if validation is None
+                else Validator(validation, vocabulary, model_config.max_length - 2, workers),
+                config=phase_config,
+                decoding=DecodingConfig(config.decoding_beam, config.length_normalization, model_config.max_length - 2),
+                seed=plan.seed,
+                strategy=strategy,
+                reporter=reporter,
+                stop=stop,
+                data=_data_line(plan, training),
+                workers=workers,
+            )
+            best[phase] = run.run(resume)
+            if len(plan.phases) > 1:
+                pointer = str(best[phase].relative_to(plan.run.resolve())) + "\n"
+                workers.on_chief(lambda text=pointer: _point(plan.run, text))
     return best
+
+
+def _point(run: Path, pointer: str) -> None:
+    for name in (LATEST, BEST):
+        atomic.write_text(run / name, pointer)
 
 
 def _data_line(plan: TrainingPlan, training: material.Split) -> str:
@@ -227,7 +246,7 @@ def build_reward(config: PhaseConfig, training: material.Split, vocabulary: Voca
 def _prepare_folders(plan: TrainingPlan, config: RunConfig, vocabulary: Vocabulary) -> None:
     values = {"phases": list(plan.phases), "seed": plan.seed, "data": str(plan.dataset.folder), "start": plan.start}
     values["settings"] = settings.to_dict(config)
-    for folder in {plan.run, *(plan.folder(phase) for phase in plan.phases)}:
+    for folder in dict.fromkeys((plan.run, *(plan.folder(phase) for phase in plan.phases))):  # RUN first
         folder.mkdir(parents=True, exist_ok=True)
         atomic.write_json(folder / "config.json", values)
         vocabulary.save(folder / "vocabulary.json")

@@ -33,7 +33,7 @@ from glrg_tf.data.batches import CaptionBatches
 from glrg_tf.errors import CheckpointError
 from glrg_tf.io import atomic
 from glrg_tf.text.vocabulary import Vocabulary
-from training import execution, loss_scale, schedules, steps
+from training import distribution, execution, loss_scale, schedules, steps
 from training import optimizer as optimizers
 from training.checkpoints import BEST, CheckpointFolder, TrainingState
 from training.config import PhaseConfig
@@ -64,6 +64,7 @@ class PhaseRun:
         reporter: who is told.
         stop: asked after every step; True saves and raises KeyboardInterrupt.
         data: one line on the training data, for the model card.
+        workers: the processes of the strategy.
     """
 
     name: str
@@ -80,10 +81,12 @@ class PhaseRun:
     reporter: Reporter = dataclasses.field(default_factory=Reporter)
     stop: Callable[[], bool] = lambda: False
     data: str = "not recorded"
+    workers: distribution.Workers | None = None
 
     def __post_init__(self) -> None:
         """Builds optimizer, averages and the step under the strategy."""
-        self.checkpoints = CheckpointFolder(self.folder)
+        self.checkpoints = CheckpointFolder(self.folder, self.config.keep_checkpoints)
+        self.workers = self.workers or distribution.Workers(self.strategy)
         self.history: list[dict[str, float]] = []
         self.step = 0
         self.stopping = False
@@ -112,12 +115,15 @@ class PhaseRun:
             ema_decay=self.config.ema_decay,
             form=form,
             scale=self.loss_scale,
+            videos=self.batches.batch_size,
         )
 
     # --- running -----------------------------------------------------------------------------------------------
 
     def run(self, resume: bool = False) -> Path:
         """Trains until the last epoch or until patience ends; returns the best checkpoint's folder."""
+        if self.workers.chief:
+            self.checkpoints.clear_begun()
         if resume:
             self._restore()
         per_epoch = self.batches.steps_per_epoch
@@ -160,10 +166,12 @@ class PhaseRun:
                 sums[name] = sums.get(name, 0.0) + value
             self.reporter.step_done(self.name, self.step, values["tokens"])
             # The last step of an epoch is not a place to stop: its validation belongs to the same state.
-            self.stopping = self.stopping or self.stop()
-            if self.stopping and self.step % per_epoch:
+            self.stopping = self.workers.any(self.stopping or self.stop())  # all stop after the same step
+            every = self.config.save_every
+            if self.step % per_epoch and (self.stopping or (every and self.step % every == 0)):
                 self._save(best=False)
-                raise KeyboardInterrupt
+                if self.stopping:
+                    raise KeyboardInterrupt
         seconds = time.perf_counter() - started
         means = {name: value / wanted for name, value in sums.items() if name != "tokens"}
         line = {"epoch": float(epoch + 1), "step": float(self.step), **means, **schedule}
@@ -182,10 +190,9 @@ class PhaseRun:
         }
 
     def _pipeline(self, first_step: int, count: int) -> Any:
-        dataset = self.batches.dataset(first_step, count)
         if self.strategy is not None and self.strategy.num_replicas_in_sync > 1:
-            return self.strategy.experimental_distribute_dataset(dataset)
-        return dataset
+            return distribution.sharded_batches(self.strategy, self.batches, first_step, count)
+        return self.batches.dataset(first_step, count)
 
     def _refuse_nan(self, values: dict[str, float]) -> None:
         if not np.isfinite(list(values.values())).all():
@@ -259,10 +266,14 @@ class PhaseRun:
         )
         metrics = self.history[-1] if self.history else {}
         card = model_card(self.captioner, self.name, self.config, self.data, metrics, self.seed)
+        self.workers.on_chief(lambda: self._write(state, best, card))
+
+    def _write(self, state: TrainingState, best: bool, card: str) -> None:
         self.checkpoints.save(self.captioner, state, best=best, card=card)
 
     def _restore(self) -> None:
         found = self.checkpoints.restore()
+        self.workers.agree_on(found[0].step if found else 0, "checkpoint", self.folder)
         if found is None:
             return
         state, folder = found
@@ -279,6 +290,8 @@ class PhaseRun:
         self.optimizer.iterations.assign(state.step)
         self.step, self.history = state.step, [dict(row) for row in state.history]
         self._export_weights()
+        for error in self.checkpoints.refused:
+            self.reporter.message(f"a newer checkpoint is damaged and was left out: {error.what} ({error.where})")
         self.reporter.message(f"resumed from {folder.name} (epoch {len(self.history)})")
 
     def _scope(self) -> contextlib.AbstractContextManager[Any]:
@@ -287,6 +300,9 @@ class PhaseRun:
     @contextlib.contextmanager
     def _metric_files(self) -> Iterator[Callable[[dict[str, float]], None]]:
         """A writer of one epoch's metrics to metrics.jsonl and TensorBoard; lines after a resume point are dropped."""
+        if not self.workers.chief:
+            yield lambda metrics: None
+            return
         file = self.folder / "metrics.jsonl"
         atomic.write_json_lines(file, self.history)
         writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))

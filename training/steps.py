@@ -7,9 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from glrg_tf.captioner.distributions import Shard
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.data.batches import Batch
-from training import execution, loss_scale
+from training import distribution, execution, loss_scale
 from training import optimizer as optimizers
 from training.objectives.base import Objective, TensorBatch
 
@@ -32,6 +33,7 @@ def build_train_step(
     ema_decay: float = 0.0,
     form: execution.Execution = execution.Execution(),  # noqa: B008  (immutable)
     scale: loss_scale.LossScale | None = None,
+    videos: int | None = None,
 ) -> StepFunction:
     """Compiles one optimisation step.
 
@@ -39,7 +41,7 @@ def build_train_step(
         model: networks to train.
         objective: what to minimise.
         optimizer: its slots built on `model.trainable_variables`.
-        seed: all randomness of a step is a function of (seed, step, replica).
+        seed: all randomness of a step is a function of (seed, step, place in the global batch).
         captions_per_video: G, fixed in the signature.
         clip_norm: global norm of the gradient; 0 leaves it alone.
         strategy: replicas share the batch; None is one device.
@@ -47,17 +49,21 @@ def build_train_step(
         ema_decay: their decay.
         form: see `execution.choose`. Static forms are traced once for each bucket of caption lengths.
         scale: of the loss, for float16; `optimizer` is then a `SkippingAdam`.
+        videos: in the global batch; needed on several replicas, which share it as `distribution.first_place` says.
 
     Returns:
         step(batch, step number int64 (), schedule) -> metrics, float32 scalars, `loss` and `gradient_norm` among them.
     """
     strategy = strategy or tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
 
     def replica_step(batch: Batch, step: tf.Tensor, schedule: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else 0
-        rng = tf.random.experimental.stateless_fold_in(tf.stack([seed, replica]), step)
-        tensors = TensorBatch(*batch, schedule=schedule, execution=form)
+        shard = Shard()
+        if replicas > 1:
+            shard = Shard(distribution.first_place(context.replica_id_in_sync_group, replicas, videos), videos)
+        rng = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), step)
+        tensors = TensorBatch(*batch, schedule=schedule, execution=form, shard=shard)
         variables = model.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in variables])
@@ -80,7 +86,7 @@ def build_train_step(
             average.assign_sub((1.0 - decay) * (average - variable.value))
         return {"loss": loss, "gradient_norm": norm, **metrics}
 
-    if strategy.num_replicas_in_sync == 1 and form.static:
+    if replicas == 1 and form.static:
         compiled = tf.function(replica_step, jit_compile=form.compiled)
         samples = getattr(objective, "samples", False)
         return compiled if samples else execution.bucketed(compiled, model.config.max_length)
@@ -95,7 +101,7 @@ def build_train_step(
         tf.TensorSpec([], tf.int64),
         {name: tf.TensorSpec([], dtype) for name, dtype in zip(SCHEDULED, _SCHEDULED_TYPES, strict=True)},
     ]
-    if strategy.num_replicas_in_sync == 1:
+    if replicas == 1:
         return tf.function(replica_step, input_signature=signature)
 
     @tf.function

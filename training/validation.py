@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from glrg_tf.captioner.captioner import Caption, VideoCaptioner
+from glrg_tf.captioner.captioner import VideoCaptioner
 from glrg_tf.text.vocabulary import Vocabulary
 from training import material
+from training.distribution import Workers
 
 
 class Validator:
@@ -24,9 +25,13 @@ class Validator:
         split: videos to caption.
         vocabulary: of the captioner.
         max_words: most words of a caption.
+        workers: who share the videos; every one of them gets the scores of all.
     """
 
-    def __init__(self, split: material.Split, vocabulary: Vocabulary, max_words: int = 28) -> None:
+    def __init__(
+        self, split: material.Split, vocabulary: Vocabulary, max_words: int = 28, workers: Workers | None = None
+    ) -> None:
+        self.workers = workers or Workers(None)
         self.features = split.features()
         self.rows = np.arange(len(split.records))
         self.width = max_words + 1
@@ -40,20 +45,18 @@ class Validator:
             val_beam_cider: mean CIDEr of all hypotheses that the beam ends with, the steadier number;
             val_length, val_distinct: words a best caption, number of different ones.
         """
-        captions = captioner.generate(self.features, num_captions=captioner.decoding.beam_size)
-        places = [
-            self._score([video[min(place, len(video) - 1)] for video in captions]) for place in range(len(captions[0]))
-        ]
-        best = [video[0].token_ids for video in captions]
+        mine, hypotheses = self.workers.mine(len(self.rows)), captioner.decoding.beam_size
+        tokens = np.zeros((hypotheses, len(self.rows), self.width), np.int32)
+        captions = captioner.generate(self.features[mine], num_captions=hypotheses) if len(mine) else []
+        for row, video in zip(mine, captions, strict=True):
+            for place in range(hypotheses):  # a beam that ends with fewer repeats its last
+                words = video[min(place, len(video) - 1)].token_ids
+                tokens[place, row, : len(words)] = words
+        tokens = self.workers.total(tokens).astype(np.int32)
+        scores = [float(self.scorer.score_numpy(place, self.rows).mean()) for place in tokens]
         return {
-            "val_cider": places[0],
-            "val_beam_cider": float(np.mean(places)),
-            "val_length": float(np.mean([len(tokens) for tokens in best])),
-            "val_distinct": float(len(set(best))),
+            "val_cider": scores[0],
+            "val_beam_cider": float(np.mean(scores)),
+            "val_length": float(np.mean(np.count_nonzero(tokens[0], axis=1))),
+            "val_distinct": float(len(np.unique(tokens[0], axis=0))),
         }
-
-    def _score(self, captions: list[Caption]) -> float:
-        tokens = np.zeros((len(captions), self.width), np.int32)
-        for row, caption in enumerate(captions):
-            tokens[row, : len(caption.token_ids)] = caption.token_ids
-        return float(self.scorer.score_numpy(tokens, self.rows).mean())

@@ -5,6 +5,8 @@ All randomness is a pure function of a seed or of given uniform numbers.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from glrg_tf.captioner.decoder import DecoderWeights
@@ -14,17 +16,40 @@ _IMPOSSIBLE = -1e30  # logit of the words that pad the vocabulary
 _TINY = 1e-30  # probabilities above it have an exact logarithm
 
 
-def dropout_mask(shape: list[int | tf.Tensor], rate: float, seed: tf.Tensor) -> tf.Tensor:
+class Shard(NamedTuple):
+    """Which videos of the global batch a replica holds.
+
+    Random numbers are drawn for the places of the global batch and each replica takes those of its own videos, so that
+    a video meets the same numbers however many replicas share the batch.
+    """
+
+    first: int | tf.Tensor = 0  # place of the first video in the global batch
+    videos: int | None = None  # videos in the global batch; None: those at hand are all
+
+    def of_all(self, rows: int | tf.Tensor, each: int | tf.Tensor = 1) -> int | tf.Tensor:
+        """Rows of the global batch, `each` a video; `rows` of them are here."""
+        return rows if self.videos is None else self.videos * each
+
+    def take(self, drawn: tf.Tensor, rows: int | tf.Tensor, each: int | tf.Tensor = 1) -> tf.Tensor:
+        """The `rows` rows that are here, of `drawn` (rows of the global batch, ...)."""
+        return drawn if self.videos is None else drawn[self.first * each : self.first * each + rows]
+
+
+def dropout_mask(
+    shape: list[int | tf.Tensor], rate: float, seed: tf.Tensor, rows: tf.Tensor | None = None
+) -> tf.Tensor:
     """Inverted dropout mask float32 (rows, width): 0 with probability `rate`, else 1 / (1 - rate).
 
     A byte decides each entry (a quarter of the random numbers that floats would take), so `rate` is rounded to the
-    next 256th; a function of `seed` int32 (2,).
+    next 256th; a function of `seed` int32 (2,). Of the drawn mask only `rows` int32 (n,) are made, if given.
     """
-    rows, width = shape
+    count, width = shape
     words = -(-width // 8)
-    drawn = tf.random.stateless_uniform([rows, words], seed, None, None, tf.uint64)
+    drawn = tf.random.stateless_uniform([count, words], seed, None, None, tf.uint64)
+    if rows is not None:
+        drawn, count = tf.gather(drawn, rows), -1
     dropped = min(round(256 * rate), 255)
-    keep = tf.reshape(tf.bitcast(drawn, tf.uint8), [rows, 8 * words])[:, :width] >= tf.constant(dropped, tf.uint8)
+    keep = tf.reshape(tf.bitcast(drawn, tf.uint8), [count, 8 * words])[:, :width] >= tf.constant(dropped, tf.uint8)
     return tf.cast(keep, tf.float32) * (256.0 / (256 - dropped))
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from glrg_tf.captioner.decoder import DecoderWeights, lstm_cell, vocabulary_logits
-from glrg_tf.captioner.distributions import draw_from, dropout_mask, padded_head, target_log_probs
+from glrg_tf.captioner.distributions import Shard, draw_from, dropout_mask, padded_head, target_log_probs
 from glrg_tf.captioner.rollout_gradient import Kept, gradients
 
 START_ID = 1
@@ -37,6 +37,7 @@ class RolloutInputs(NamedTuple):
     seed: tf.Tensor | None  # int32 (2,): dropout masks and draws; None: neither
     stop_at_end: bool = True  # False: keep decoding after <end>, as the released sampler does
     mask_per_caption: bool = False  # LSTM output dropout drawn for each caption, not for each shared prefix
+    shard: Shard = Shard()  # which videos of the global batch these are
 
 
 class Rollout(NamedTuple):
@@ -115,7 +116,7 @@ class _Forward:
         self.spreads = bool(inputs.mask_per_caption and inputs.dropout and not self.draws_everywhere)
         self.masks_rows = bool(inputs.dropout) and not self.spreads
         if inputs.draws is not None:
-            self.uniforms = tf.random.stateless_uniform([self.caption_count, inputs.steps], self._seed(1))
+            self.uniforms = uniforms(inputs, self._seed(1))
 
     def run(self) -> tuple[tuple[tf.Tensor, ...], Kept]:
         """Outputs of `Rollout` and what the gradient needs."""
@@ -162,8 +163,7 @@ class _Forward:
         written = level._asdict() | {"old_cell": old_cell, "tanh": state.tanh_cell, "output": state.output_gate}
         written |= {"input": state.input_gate, "forget": state.forget_gate, "candidate": state.candidate}
         if self.masks_rows:
-            size = [tf.shape(level.token)[0], self.hidden_size]
-            written["mask"] = dropout_mask(size, self.inputs.dropout, self._seed(2 + t))
+            written["mask"] = self._row_mask(t, level.video)
             dropped *= written["mask"]
         read = self._next_inputs(t, level, dropped, written)
         target = read if self.inputs.free else self._labels(t + 1, level.caption)
@@ -172,6 +172,15 @@ class _Forward:
         survivors = tf.reshape(tf.where(alive), [-1])
         key = tf.gather(level.row, survivors) * self.vocabulary_size + tf.gather(read, survivors)
         return written, self._next_level(level, tf.gather(level.caption, survivors), key, state)
+
+    def _row_mask(self, t, video):
+        """Dropout of the rows float32 (n, H): drawn for (place among its video's rows, video of the global batch)."""
+        videos = tf.shape(self.video_gates)[0]
+        place = tf.range(tf.size(video)) - tf.gather(tf.searchsorted(video, tf.range(videos)), video)
+        shard, most = self.inputs.shard, tf.reduce_max(place) + 1
+        size = [most * shard.of_all(videos), self.hidden_size]
+        rows = place * shard.of_all(videos) + shard.first + video
+        return dropout_mask(size, self.inputs.dropout, self._seed(2 + t), rows)
 
     def _next_level(self, level: _Level, caption, key, state) -> _Level:
         distinct, place = tf.unique(key)
@@ -248,7 +257,11 @@ class _Forward:
         head_rows, mask = rows, None  # head_rows: row of the logits that each position reads
         if self.spreads:
             head_rows = tf.range(tf.size(rows))
-            mask = dropout_mask([tf.size(rows), self.hidden_size], self.inputs.dropout, self._seed(0))
+            shard, each = self.inputs.shard, self.inputs.captions_per_video
+            count = shard.of_all(self.caption_count, each)
+            place = stores["step"].concat() * count + shard.first * each + stores["caption"].concat()
+            size = [levels * count, self.hidden_size]
+            mask = dropout_mask(size, self.inputs.dropout, self._seed(0), place)
             dropped = tf.gather(dropped, rows) * mask
         if self.draws_everywhere:
             probabilities, log_probs = stores["probabilities"].concat(), stores["log_prob"].concat()
@@ -265,6 +278,13 @@ class _Forward:
 
     def _seed(self, stream: int | tf.Tensor) -> tf.Tensor:
         return tf.random.experimental.stateless_fold_in(self.inputs.seed, stream)
+
+
+def uniforms(inputs: RolloutInputs, seed: tf.Tensor) -> tf.Tensor:
+    """What decides the draws, float32 (N, T) in [0, 1)."""
+    captions, each, shard = tf.shape(inputs.labels)[0], inputs.captions_per_video, inputs.shard
+    drawn = tf.random.stateless_uniform([shard.of_all(captions, each), inputs.steps], seed)
+    return shard.take(drawn, captions, each)
 
 
 def _array(dtype: tf.DType, element_shape: list[int | None]) -> tf.TensorArray:

@@ -25,7 +25,7 @@ import tensorflow as tf
 from glrg_tf.captioner.decoder import DecoderWeights, lstm_cell, vocabulary_logits
 from glrg_tf.captioner.distributions import draw_from, dropout_mask, padded_head
 from glrg_tf.captioner.products import Product
-from glrg_tf.captioner.rollout import START_ID, Rollout, RolloutInputs
+from glrg_tf.captioner.rollout import START_ID, Rollout, RolloutInputs, uniforms
 
 STEP_BUCKET = 4  # steps are rounded up to a multiple of it
 _STATES = ("hidden", "cell", "input_gate", "forget_gate", "candidate", "output_gate")
@@ -96,7 +96,7 @@ class _Draws:
         self.count = _size(inputs.labels, 0)
         seed = tf.random.experimental.stateless_fold_in(inputs.seed, 1)
         # The same numbers as in `rollout.py`, so that outside of XLA both draw the same captions.
-        self.uniforms = tf.random.stateless_uniform([self.count, inputs.steps], seed)
+        self.uniforms = uniforms(inputs, seed)
 
     def __call__(self, t: tf.Tensor | int, hidden: tf.Tensor) -> tf.Tensor:
         if self.masks is not None:
@@ -111,8 +111,11 @@ def _masks(inputs: RolloutInputs, count: int | tf.Tensor, width: int) -> tf.Tens
     if not inputs.dropout:
         return None
     seed = tf.random.experimental.stateless_fold_in(inputs.seed, 0)
-    mask = dropout_mask([inputs.steps * count, width], inputs.dropout, seed)
-    return tf.reshape(mask, [inputs.steps, count, width])
+    captions = inputs.shard.of_all(count, inputs.captions_per_video)
+    mask = dropout_mask([inputs.steps * captions, width], inputs.dropout, seed)
+    mask = tf.reshape(mask, [inputs.steps, captions, width])
+    first = inputs.shard.first * inputs.captions_per_video
+    return mask if inputs.shard.videos is None else mask[:, first : first + count]
 
 
 def _before_end(targets: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -90,9 +90,13 @@ class CaptionBatches:
             for step in range(first_step, first_step + steps):
                 yield self.batch(step)
 
-        sample = self.batch(first_step)
-        signature = Batch(*(tf.TensorSpec([None, *x.shape[1:]], tf.as_dtype(x.dtype)) for x in sample))
-        return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
+        return tf.data.Dataset.from_generator(generate, output_signature=self.signature()).prefetch(2)
+
+    def signature(self) -> Any:
+        """The batch as tensor specifications, for any number of videos."""
+        import tensorflow as tf
+
+        return Batch(*(tf.TensorSpec([None, *x.shape[1:]], tf.as_dtype(x.dtype)) for x in self.batch(0)))
 
     def _pick(self, chooser: np.random.Generator, captions: int) -> np.ndarray:
         wanted = self.captions_per_video

@@ -121,8 +121,10 @@ def test_dropout():
         rows, captions = found.rows.numpy()[here], found.captions.numpy()[here]
         if len(rows):
             seed = tf.random.experimental.stateless_fold_in(SEED, 2 + t)
-            mask = dropout_mask([rows.max() - rows.min() + 1, HIDDEN], rate, seed).numpy()
-            output_mask[t, captions] = mask[rows - rows.min()]
+            videos = captions // CAPTIONS
+            place = rows - np.array([rows[videos == video].min() for video in videos])  # among the video's rows
+            mask = dropout_mask([(place.max() + 1) * VIDEOS, HIDDEN], rate, seed).numpy()
+            output_mask[t, captions] = mask[place * VIDEOS + videos]
     video_mask = dropout_mask([VIDEOS, HIDDEN], rate, base.stream(SEED, base._VIDEO_DROPOUT))
     masks = tf.cast(video_mask, tf.float64), tf.constant(output_mask)
     features = tf.cast(batch.features, tf.float64)

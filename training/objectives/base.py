@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
-from glrg_tf.captioner.distributions import dropout_mask
+from glrg_tf.captioner.distributions import Shard, dropout_mask
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.captioner.rollout import Rollout, RolloutInputs, rollout
 from glrg_tf.captioner.static_rollout import static_rollout
@@ -28,6 +28,7 @@ class TensorBatch(NamedTuple):
     video_rows: tf.Tensor  # int32 (B,)
     schedule: Mapping[str, tf.Tensor]  # scalars: sampling_probability, mixer_from, baseline_size
     execution: Execution = Execution()  # in which form the step is computed
+    shard: Shard = Shard()  # which videos of the global batch these are
 
 
 class Objective(Protocol):
@@ -50,12 +51,20 @@ class Objective(Protocol):
         ...
 
 
-def video_gates(model: CaptionerModel, features: tf.Tensor, rng: tf.Tensor, dropout: float | None = None) -> tf.Tensor:
+def video_gates(
+    model: CaptionerModel,
+    features: tf.Tensor,
+    rng: tf.Tensor,
+    dropout: float | None = None,
+    shard: Shard = Shard(),  # noqa: B008  (immutable)
+) -> tf.Tensor:
     """The video's part of the gates float32 (B, 4H), with dropout on the video embedding (specs 5.4)."""
     rate = model.config.dropout if dropout is None else dropout
     embedding = model.encoder(features)
     if rate:
-        embedding *= dropout_mask(tf.unstack(tf.shape(embedding)), rate, stream(rng, _VIDEO_DROPOUT))
+        videos, width = tf.unstack(tf.shape(embedding))
+        mask = dropout_mask([shard.of_all(videos), width], rate, stream(rng, _VIDEO_DROPOUT))
+        embedding *= shard.take(mask, videos)
     return model.video_projection(embedding)
 
 
@@ -73,8 +82,9 @@ def teacher_forced(
     labels = tf.reshape(batch.token_ids, [-1, batch.token_ids.shape[2]])
     draws = None
     if scheduled_sampling:
-        coins = tf.random.stateless_uniform(tf.shape(labels), stream(rng, _COINS))
-        draws = coins < batch.schedule["sampling_probability"]
+        count, length = tf.unstack(tf.shape(labels))
+        coins = tf.random.stateless_uniform([batch.shard.of_all(count, captions), length], stream(rng, _COINS))
+        draws = batch.shard.take(coins, count, captions) < batch.schedule["sampling_probability"]
     inputs = RolloutInputs(
         labels,
         draws,
@@ -84,6 +94,7 @@ def teacher_forced(
         model.config.dropout,
         stream(rng, _ROLLOUT),
         mask_per_caption=mask_per_caption,
+        shard=batch.shard,
     )
     return _decoded(model, batch, rng, inputs)
 
@@ -95,13 +106,15 @@ def sampled(model: CaptionerModel, batch: TensorBatch, rng: tf.Tensor, *, steps:
     drawn = tf.range(tf.shape(labels)[1]) >= batch.schedule["mixer_from"]
     draws = tf.broadcast_to(drawn[None], tf.shape(labels))
     seed = stream(rng, _ROLLOUT)
-    inputs = RolloutInputs(labels, draws, True, steps, captions, model.config.dropout, seed, stop_at_end)
+    inputs = RolloutInputs(
+        labels, draws, True, steps, captions, model.config.dropout, seed, stop_at_end, shard=batch.shard
+    )
     return _decoded(model, batch, rng, inputs)
 
 
 def _decoded(model: CaptionerModel, batch: TensorBatch, rng: tf.Tensor, inputs: RolloutInputs) -> Rollout:
     """The rollout in the form that the step's execution asks for."""
-    weights, gates = model.decoder_weights(), video_gates(model, batch.features, rng)
+    weights, gates = model.decoder_weights(), video_gates(model, batch.features, rng, shard=batch.shard)
     if not batch.execution.static:
         return rollout(weights, gates, inputs)
     # Labels may have been cut to the longest caption's bucket: what lies beyond is padding.

@@ -84,7 +84,7 @@ class DiscrepantReward:
         if self.baseline == "loo":
             return baselines.leave_one_out(rewards)
         dropout = None if self.compat else 0.0
-        gates = base.video_gates(model, batch.features, base.stream(rng, base.BASELINE), dropout)
+        gates = base.video_gates(model, batch.features, base.stream(rng, base.BASELINE), dropout, batch.shard)
         weights, steps = model.decoder_weights(), model.config.max_length - 2
         if batch.execution.static:
             tokens = static_greedy(weights, gates, steps, batch.execution.product)
