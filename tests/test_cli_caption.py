@@ -102,6 +102,7 @@ def test_one_bad_video_does_not_stop_the_others(material, capsys, tmp_path):
     write_features(path, list("abcde"), {k: values[:, i:j] for k, (i, j) in bounds.items()}, {})
     with h5py.File(path, "r+") as file:
         file["streams/keyframe/values"][2, 7] = np.nan
+        del file.attrs["content_sha256"]  # as a file of others, without checksums
     rows = captions(capsys, root / "captioner", path, expect=3)
     assert [row["id"] for row in rows if row["captions"]] == ["a", "b", "d", "e"]
     assert [row["id"] for row in rows if not row["captions"]] == ["c"]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from glrg_tf.data import feature_checksums
 from glrg_tf.errors import FeatureError
 from glrg_tf.io import hdf5
 
@@ -74,6 +75,7 @@ def write_features(
             if not pooled:
                 group["offsets"] = np.cumsum([0, *counts], dtype=np.int64)
             _copy(pieces, target, where)
+        feature_checksums.seal(handle)
 
 
 def is_release_file(path: str | os.PathLike[str]) -> bool:

@@ -3,6 +3,7 @@
     /ids                      (N,) utf-8
     /streams/<name>/values    (N, D) pooled, or (ΣF, D) per position with
     /streams/<name>/offsets   (N + 1,) int64: video i owns rows offsets[i] to offsets[i+1]
+    /streams/<name>/checksums of the values, where we wrote the file (feature_checksums.py)
 
 Attributes of the file and of each stream tell the producer: backbone, weights sha256, frame plan, version. Pooling is
 a mean over positions. A release file (`feats` (N, 1700), optional `video_ids`) is read through `read_feature_file`.
@@ -19,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from glrg_tf.data.feature_checksums import CheckedRows, check_content, read_checksums
 from glrg_tf.data.feature_layout import (
     NUMBERS,
     STREAMS_RELEASE,
@@ -65,6 +67,9 @@ class FeatureStore:
                 raise FeatureError("the file has no streams", where=self.path, remedy="write /streams/<name>/values")
             self._streams = {name: _Stream(handle, name, len(self.ids)) for name in names}
             self.attributes = hdf5.attributes(handle)
+            if check_content(handle):
+                for name, stream in self._streams.items():
+                    stream.seal(read_checksums(handle, name), f"{self.path}: streams/{name}/values")
             if any(not stream.mapped for stream in self._streams.values()):
                 self._open = opened.pop_all()
 
@@ -121,6 +126,7 @@ class FeatureStore:
             with np.errstate(over="ignore", invalid="ignore"):  # said by _check_finite, with the video's id
                 stream.pooled(rows, out=block)
             self._check_finite(block, ids, name)
+            stream.verify(rows)
             column += stream.width
         return features
 
@@ -130,9 +136,11 @@ class FeatureStore:
         Raises:
             FeatureError: unknown id or stream, a value that is not finite.
         """
+        row = self._row(video_id)
         with np.errstate(over="ignore"):
-            values = np.asarray(self._stream(stream).positions(self._row(video_id)), np.float32)
+            values = np.asarray(self._stream(stream).positions(row), np.float32)
         self._check_finite(values, [video_id] * len(values), stream)
+        self._stream(stream).verify(np.array([row], np.int64))
         return values
 
     def check_values(self) -> list[str]:
@@ -185,12 +193,24 @@ class _Stream:
             )
         if not self.width:
             raise FeatureError("the stream has width 0", where=where, remedy="leave the stream out")
+        self._checked: CheckedRows | None = None
         offset = values.id.get_offset()
         self.mapped = offset is not None and values.size > 0
         # A plain array view: numpy's memmap class costs more on every small read.
         self._values = (
             np.asarray(np.memmap(handle.filename, values.dtype, "r", offset, values.shape)) if self.mapped else values
         )
+
+    def seal(self, checksums: np.ndarray, where: str) -> None:
+        self._checked = CheckedRows(checksums, self._values.shape[0], where)
+
+    def verify(self, rows: np.ndarray) -> None:
+        """Holds the values of videos that were read against their checksums."""
+        if self._checked is not None:
+            if self.offsets is not None:
+                ranges = zip(self.offsets[rows], self.offsets[rows + 1], strict=True)
+                rows = np.concatenate([np.arange(*ends) for ends in ranges] or [rows])
+            self._checked.check(self._values, rows)
 
     def positions(self, row: int) -> np.ndarray:
         first, last = (row, row + 1) if self.offsets is None else self.offsets[row : row + 2]

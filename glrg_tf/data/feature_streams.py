@@ -9,6 +9,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from glrg_tf.data import feature_checksums
 from glrg_tf.data.feature_layout import Attributes
 from glrg_tf.data.feature_store import FeatureStore
 from glrg_tf.errors import FeatureError
@@ -53,6 +54,7 @@ def write_streams(
         handle["ids"] = hdf5.text_array(list(ids))
         for name, values in streams.items():
             _write(handle, name, len(ids), values, f"{path}: streams/{name}")
+        feature_checksums.seal(handle)
 
 
 def add_stream(source: str | os.PathLike[str], out: str | os.PathLike[str], name: str, values: StreamValues) -> None:
@@ -70,7 +72,9 @@ def add_stream(source: str | os.PathLike[str], out: str | os.PathLike[str], name
     with FeatureStore(source) as store:
         kept, total = [stream for stream in store.streams if stream != name], len(store)
     with hdf5.open_file(source) as old, hdf5.new_file(out) as new:
-        new.attrs.update(hdf5.attributes(old))
+        new.attrs.update(
+            {key: value for key, value in hdf5.attributes(old).items() if key != feature_checksums.CONTENT}
+        )
         old.copy(old["ids"], new, "ids")
         for stream in kept:
             group = new.create_group(f"streams/{stream}")
@@ -78,6 +82,7 @@ def add_stream(source: str | os.PathLike[str], out: str | os.PathLike[str], name
             for part in {"values", "offsets"} & set(hdf5.names(old[f"streams/{stream}"])):
                 old.copy(old[f"streams/{stream}/{part}"], group, part)
         _write(new, name, total, values, f"{out}: streams/{name}")
+        feature_checksums.seal(new)
 
 
 def _write(handle: h5py.File, name: str, total: int, stream: StreamValues, where: str) -> None:

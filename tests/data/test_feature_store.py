@@ -182,6 +182,7 @@ def test_values_that_are_not_finite_are_found_on_reading(path: pathlib.Path) -> 
     with h5py.File(path, "a") as handle:
         handle["streams/x/values"][1, 0] = np.nan
         handle["streams/y/values"][5] = np.inf
+        del handle.attrs["content_sha256"]  # as a file of others, without checksums
     store = FeatureStore(path)
     assert store.read(["a", "c"], ["x"]).shape == (2, 2)
     with pytest.raises(FeatureError, match="features of video 'h\u00e9' are not finite"):
@@ -244,3 +245,25 @@ def test_truncated_file(path: pathlib.Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(FeatureError, match="not a whole HDF5 file"):
         read_feature_file(path)
+
+
+def test_flipped_values_are_noticed_when_their_block_is_read(path: pathlib.Path) -> None:
+    write_features(path, [f"v{n}" for n in range(200)], {"x": values(200, 3)})
+    with h5py.File(path) as handle:
+        offset = handle["streams/x/values"].id.get_offset()
+    data = bytearray(path.read_bytes())
+    data[offset + 4 * 3 * 150] ^= 1  # the last bit of a mantissa: no other check would see it
+    path.write_bytes(data)
+    with FeatureStore(path) as store:
+        assert store.read(["v0", "v127"]).shape == (2, 3)  # other blocks
+        with pytest.raises(FeatureError, match="rows 128 to 191 differ from their checksum"):
+            store.read(["v130"])
+
+
+def test_changed_attributes_and_ids_are_noticed_at_once(path: pathlib.Path) -> None:
+    for change in (lambda f: f.attrs.update(producer="b"), lambda f: f["ids"].__setitem__(0, b"z")):
+        write_features(path, IDS, {"x": values(3, 2)}, {"producer": "a"})
+        with h5py.File(path, "a") as handle:
+            change(handle)
+        with pytest.raises(FeatureError, match="differ from the checksum"):
+            FeatureStore(path)
