@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export import frames_parity, manifest, runners, smaller
+from export import explain_parity, frames_parity, manifest, runners, smaller
 from export.litert_model import write_litert
 from export.onnx_int8 import write_int8
 from export.onnx_model import write_onnx
@@ -29,6 +29,13 @@ from glrg_tf.io import atomic
 from training.material import Split
 
 Report = Callable[[str], None]
+
+# How signatures that read features are compared with Keras.
+_CHECKS: dict[str, Callable[[str, runners.Run, Reference], Agreement]] = {
+    "serving_default": check_best,
+    "beam": check_hypotheses,
+    "explain": explain_parity.check_items,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,16 +183,7 @@ class Exporter:
         reference = self._reference("float16" if artefact.form == "float16" else "float32")
         if artefact.format == "saved_model":
             signatures = runners.open_saved_model(path)
-            found = [
-                check_best(f"{artefact.path}: serving_default", signatures["serving_default"], reference),
-                check_hypotheses(f"{artefact.path}: beam", signatures["beam"], reference),
-            ]
-            if "from_frames" in signatures:
-                name = f"{artefact.path}: from_frames"
-                found.append(
-                    frames_parity.check_best(name, signatures["from_frames"], self.captioner, self.bundle, self.beam)
-                )
-            return tuple(found), None, signatures["beam"]
+            return self._check_signatures(artefact, signatures, reference), None, signatures["beam"]
         litert = artefact.format == "litert"
         run = runners.open_litert(path) if litert else runners.open_onnx(path)
         if artefact.frames:
@@ -196,6 +194,23 @@ class Exporter:
             return (agreement,), regret, run
         tolerance = LITERT_TOLERANCE if litert else TOLERANCE
         return (check_hypotheses(artefact.path, run, reference, tolerance),), None, run
+
+    def _check_signatures(
+        self, artefact: Artefact, signatures: dict[str, runners.Run], reference: Reference
+    ) -> tuple[Agreement, ...]:
+        captioner, bundle = self.captioner, self.bundle
+        found = []
+        for name, run in signatures.items():
+            full = f"{artefact.path}: {name}"
+            if name in _CHECKS:
+                found.append(_CHECKS[name](full, run, reference))
+            elif name == "from_frames":
+                found.append(frames_parity.check_best(full, run, captioner, bundle, self.beam))
+            elif name == "explain_frames":
+                found.append(explain_parity.check_frames(full, run, captioner, bundle))
+            else:
+                raise ExportError("a signature that nothing compares with Keras", where=full)
+        return tuple(found)
 
     # === What artefacts are compared with ===
     def _reference(self, form: str) -> Reference:

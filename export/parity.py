@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -123,8 +123,8 @@ def check_batch(name: str, outputs: dict[str, np.ndarray], reference: Reference,
             expected = _rescored(found, row, reference)
         if [c.text for c in found] != [c.text for c in expected]:
             raise ExportError(_difference(found, expected), where=where, remedy=_REMEDY)
-        log_prob = _apart([c.token_log_probs for c in found], [c.token_log_probs for c in expected])
-        score = _apart([(c.score,) for c in found], [(c.score,) for c in expected])
+        log_prob = apart([c.token_log_probs for c in found], [c.token_log_probs for c in expected])
+        score = apart([(c.score,) for c in found], [(c.score,) for c in expected])
         if max(log_prob, score) > tolerance:
             raise ExportError(
                 f"log-probabilities differ by {max(log_prob, score):.1e}, allowed {tolerance:.0e}",
@@ -146,14 +146,14 @@ def check_best_batch(name: str, outputs: dict[str, np.ndarray], reference: Refer
         where = f"{name}, probe {row} ({reference.probes.kinds[row]})"
         if text != best.text and not (expected and reference.is_tie(row, tolerance)):
             raise ExportError(f"caption {text!r}, expected {best.text!r}", where=where, remedy=_REMEDY)
-        apart = _apart([(score,)], [(best.score,)])
+        gap = apart([(score,)], [(best.score,)])
         # A tie is one of candidates in the middle of the search: what comes of them may score differently.
         if text != best.text:
             ties[reference.probes.kinds[row]] += 1
-        elif apart > tolerance:
-            raise ExportError(f"scores differ by {apart:.1e}, allowed {tolerance:.0e}", where=where, remedy=_REMEDY)
+        elif gap > tolerance:
+            raise ExportError(f"scores differ by {gap:.1e}, allowed {tolerance:.0e}", where=where, remedy=_REMEDY)
         else:
-            worst = max(worst, apart)
+            worst = max(worst, gap)
     return Agreement(name, len(reference.captions), len(reference.captions), dict(ties), 0.0, worst)
 
 
@@ -167,8 +167,8 @@ def run_batches(run: Run, features: np.ndarray, batch: int) -> dict[str, np.ndar
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def run_whole(run: Run, values: np.ndarray) -> dict[str, np.ndarray]:
-    """Outputs for one array of inputs.
+def run_whole(run: Run, values: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs for one input, or for several by name.
 
     Raises:
         ExportError: the artefact fails while it runs.
@@ -177,8 +177,9 @@ def run_whole(run: Run, values: np.ndarray) -> dict[str, np.ndarray]:
         return run(values)
     except Exception as error:  # every runtime has errors of its own
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        shape = getattr(values, "shape", "several")
         raise ExportError(
-            f"the artefact fails on an input of shape {values.shape}: {lines[0][:200]}", remedy=_REMEDY
+            f"the artefact fails on an input of shape {shape}: {lines[0][:200]}", remedy=_REMEDY
         ) from error
 
 
@@ -231,13 +232,18 @@ def _rescored(found: list[Caption], row: int, reference: Reference) -> list[Capt
     return captions
 
 
-def _apart(found: Sequence[Sequence[float]], expected: Sequence[Sequence[float]]) -> float:
-    """Largest difference of two ragged arrays, relative where the expected number is beyond 1."""
+def apart(found: Sequence[Sequence[float]], expected: Sequence[Sequence[float]]) -> float:
+    """Largest difference of two arrays whose rows may differ in length, relative where the expected number is beyond 1.
+
+    A NaN is infinitely far from anything.
+    """
     worst = 0.0
     for ours, theirs in zip(found, expected, strict=True):
-        for a, b in zip(ours, theirs, strict=True):
-            gap = abs(a - b) / max(1.0, abs(b))
-            worst = max(worst, gap if gap == gap else np.inf)  # NaN is no agreement
+        ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        if ours.shape != theirs.shape:
+            return np.inf
+        gaps = np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))
+        worst = max([worst, *np.where(np.isnan(gaps), np.inf, gaps).tolist()])
     return worst
 
 
