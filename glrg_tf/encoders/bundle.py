@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -29,8 +30,9 @@ from glrg_tf.io import atomic, documents
 from glrg_tf.video.sampling import FramePlan
 
 FORMAT = "glrg-encoder"
-VERSION = 1
+VERSION = 1  # rises when a folder, or a network of ours under the same settings, changes its meaning
 DESCRIPTION = "encoder.json"
+CONFIG_FILES = "glrg_tf.encoders.config_file"
 _MAX_DESCRIPTION = 2**24  # bytes
 
 
@@ -174,9 +176,8 @@ class EncoderBundle:
         if path.is_dir():
             return cls._load_folder(path / "encoder" if not (path / DESCRIPTION).is_file() else path)
         if path.is_file():
-            from glrg_tf.encoders.config_file import load_config_file
-
-            return load_config_file(path)
+            # Named, not imported: config files are made of bundles, so they stand below this module.
+            return importlib.import_module(CONFIG_FILES).load_config_file(path)
         if str(source) in presets.PRESETS:
             return cls.from_config(presets.preset(str(source)))
         known = "an encoder folder, a .json or .toml config, or a preset (" + ", ".join(presets.PRESETS) + ")"
