@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from glrg_tf.data.dataset import CAPTIONS, DESCRIPTION, FEATURES, count_splits, read_description, read_records
+from glrg_tf.data.dataset import (
+    CAPTIONS,
+    DESCRIPTION,
+    FEATURES,
+    count_splits,
+    read_description,
+    read_records,
+    write_description,
+)
 from glrg_tf.data.feature_store import FeatureStore
 from glrg_tf.io import atomic
 
@@ -31,4 +39,4 @@ def attach_features(folder: str | os.PathLike[str]) -> None:
         description["splits"] = count_splits(records, known & set(store.ids))
     entry = {"sha256": atomic.sha256_file(root / FEATURES), "bytes": (root / FEATURES).stat().st_size}
     description["files"] = dict(sorted({**description["files"], FEATURES: entry}.items()))
-    atomic.write_json(root / DESCRIPTION, description)
+    write_description(root, description)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +39,7 @@ DESCRIPTION, CAPTIONS, FEATURES, VOCABULARY = (
     "release_vocabulary.json",
 )
 FORMAT = "glrg-captions"
+OWN_SHA256 = "description_sha256"
 _SPLIT_ORDER = ("train", "val", "test")
 
 
@@ -74,13 +77,7 @@ class CaptionDataset:
         root = Path(folder)
         description = read_description(root)
         captions = root / CAPTIONS
-        wanted = description["files"].get(CAPTIONS, {}).get("bytes")
-        if captions.is_file() and captions.stat().st_size != wanted:
-            raise DataError(
-                f"captions.jsonl has {captions.stat().st_size} bytes, {DESCRIPTION} says {wanted}",
-                where=captions,
-                remedy="the copy is incomplete or was edited: copy or import it again",
-            )
+        _check_file(captions, description)
         records = tuple(read_records(captions))
         problems = check_records(records)
         if problems:
@@ -119,7 +116,10 @@ class CaptionDataset:
             DataError: the file is damaged.
         """
         path = self.folder / VOCABULARY
-        return Vocabulary.load(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        _check_file(path, self.description)
+        return Vocabulary.load(path)
 
 
 def write_dataset(
@@ -185,8 +185,33 @@ def write_dataset(
                 for file in sorted(scratch.iterdir())
             },
         }
-        atomic.write_json(scratch / DESCRIPTION, description)
+        write_description(scratch, description)
     return description
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Writes `dataset.json` with the sha256 of its own content."""
+    description[OWN_SHA256] = _own_sha256(description)
+    atomic.write_json(folder / DESCRIPTION, description)
+
+
+def _own_sha256(description: Mapping[str, Any]) -> str:
+    content = {key: value for key, value in description.items() if key != OWN_SHA256}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _check_file(file: Path, description: Mapping[str, Any]) -> None:
+    """Holds a file against its size and sha256 in `dataset.json`; that it is there is for others to see."""
+    if not file.is_file():
+        return
+    entry = description["files"].get(file.name, {})
+    if file.stat().st_size != entry.get("bytes"):
+        what = f"{file.name} has {file.stat().st_size} bytes, {DESCRIPTION} says {entry.get('bytes')}"
+    elif atomic.sha256_file(file) != entry.get("sha256"):
+        what = f"{file.name} differs from its sha256 in {DESCRIPTION}"
+    else:
+        return
+    raise DataError(what, where=file, remedy="the copy is incomplete or was edited: copy or import it again")
 
 
 def read_description(root: Path) -> dict[str, Any]:
@@ -208,6 +233,9 @@ def read_description(root: Path) -> dict[str, Any]:
         raise DataError("a dataset of another format or version", where=path, remedy="import the dataset again")
     if not all(isinstance(entry, dict) for table in ("splits", "files") for entry in value[table].values()):
         raise DataError("'splits' or 'files' is malformed", where=path, remedy="import the dataset again")
+    if OWN_SHA256 in value and value[OWN_SHA256] != _own_sha256(value):
+        remedy = f"it is damaged: import the dataset again; or remove '{OWN_SHA256}', if you edited it on purpose"
+        raise DataError(f"{DESCRIPTION} differs from its own sha256", where=path, remedy=remedy)
     try:
         get_tokenizer(value["tokenizer"])
     except ConfigError as error:

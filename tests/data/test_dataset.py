@@ -10,10 +10,11 @@ import h5py
 import numpy as np
 import pytest
 
-from glrg_tf.data.dataset import CaptionDataset, VideoRecord, write_dataset
+from glrg_tf.data.dataset import CaptionDataset, VideoRecord, write_dataset, write_description
 from glrg_tf.data.feature_layout import FeatureTable
 from glrg_tf.data.verify import verify
 from glrg_tf.errors import AnnotationError, ConfigError, DataError, FeatureError
+from glrg_tf.io import atomic
 from glrg_tf.text.vocabulary import Vocabulary
 
 RECORDS = [
@@ -157,8 +158,9 @@ def test_damaged_captions(line: str, message: str, folder: pathlib.Path) -> None
     with pytest.raises(DataError, match="copied|copy"):  # the size tells already
         CaptionDataset.load(folder)
     description = json.loads((folder / "dataset.json").read_text())
-    description["files"]["captions.jsonl"]["bytes"] = (folder / "captions.jsonl").stat().st_size
-    (folder / "dataset.json").write_text(json.dumps(description))
+    file = folder / "captions.jsonl"
+    description["files"]["captions.jsonl"] = {"bytes": file.stat().st_size, "sha256": atomic.sha256_file(file)}
+    write_description(folder, description)
     with pytest.raises(
         AnnotationError if "occurs" not in message and "empty" not in message else DataError, match=message
     ):
@@ -205,6 +207,7 @@ DAMAGE: dict[str, tuple[Callable[[pathlib.Path], object], str]] = {
 
 def _describe(folder: pathlib.Path, change: Callable[[dict], object]) -> None:
     description = json.loads((folder / "dataset.json").read_text())
+    del description["description_sha256"]  # what is left is for other checks to find
     change(description)
     (folder / "dataset.json").write_text(json.dumps(description))
 
