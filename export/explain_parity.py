@@ -54,7 +54,7 @@ def check_frames(name: str, run: Run, captioner: VideoCaptioner, bundle: Encoder
 def _cells(
     captioner: VideoCaptioner, bundle: EncoderBundle, video: np.ndarray, features: np.ndarray, token_ids: np.ndarray
 ) -> np.ndarray:
-    """Log-probabilities float32 (P, T, h, w) of a sentence given each cell in turn, the other streams as they are."""
+    """Log-probabilities float32 (P, T, h, w) of a sentence given each cell in turn, the other streams empty."""
     name = next(stream for stream in captioner.config.stream_names if bundle.streams[stream].spec.kind == "keyframe")
     stream, start = bundle.streams[name], 0
     for _, width in captioner.config.streams[: captioner.config.stream_names.index(name)]:
@@ -62,7 +62,7 @@ def _cells(
     shown = video[bundle.plan.keyframes(len(video))][:, None]  # (P, 1, H, W, 3)
     resized = resize_frames_numpy(shown, stream.spec.input_size, stream.spec.fit)
     classes = stream.classify_cells(stream.feature_map(resized)).numpy()  # (P, h, w, M)
-    items = np.tile(features, (classes[..., 0].size, 1))
+    items = np.zeros((classes[..., 0].size, features.size), np.float32)
     items[:, start : start + stream.spec.width] = classes.reshape(len(items), -1)
     log_probs = captioner.score(items, np.tile(token_ids, (len(items), 1)))
     return log_probs.reshape(*classes.shape[:3], -1).transpose(0, 3, 1, 2)

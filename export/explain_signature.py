@@ -6,8 +6,8 @@
 | `explain_frames` | `frames` uint8 (B, F, H, W, 3), `token_ids` | `log_probs` float32 (B, P, T, h, w) |
 
 Token ids are those of the signature `beam`, or words' places in vocabulary.json. Items are rows of features: positions
-of a video, single concepts, cells. `explain_frames` makes its own: the cells of the P key frames, the other streams as
-the whole video has them. Behind a sentence's end the values are 0. Scaling to maps is the client's (docs/explain.md).
+of a video, single concepts, cells. `explain_frames` makes its own: the cells of the P key frames, the other streams
+empty. Behind a sentence's end the values are 0. Scaling to maps is the client's (docs/explain.md).
 """
 
 from __future__ import annotations
@@ -66,7 +66,6 @@ def explain_frames(module: CaptionModule) -> Function | None:
         autograph=False,
     )
     def explain_frames(frames: tf.Tensor, token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = module.features_of(frames)  # (B, D)
         batch, words = tf.shape(frames)[0], tf.shape(token_ids)[1]
         places = tf.reshape(frame_indices(plan, "keyframe", tf.shape(frames)[1]), [-1])
         shown = tf.gather(frames, places, axis=1)  # (B, P, H, W, 3)
@@ -75,7 +74,7 @@ def explain_frames(module: CaptionModule) -> Function | None:
         with module.weights_scope():
             classes = keyframe.classify_cells(stream.model, network(shown, training=False), spec.activation)
             classes = tf.reshape(classes, [batch, cells, spec.width])
-            items = _replaced(rows, classes, module.columns_of(spec.name))
+            items = _placed(classes, module.columns_of(spec.name), module.feature_size)
             log_probs = _forced(module, items, tf.repeat(token_ids, cells, axis=0))
         found = tf.reshape(log_probs, [batch, plan.positions, height, width, words])
         return {"log_probs": tf.transpose(found, [0, 1, 4, 2, 3])}
@@ -87,12 +86,10 @@ def _map_stream(module: CaptionModule) -> StreamEncoder | None:
     return next((stream for stream in module.stream_encoders if stream.spec.kind == "keyframe"), None)
 
 
-def _replaced(rows: tf.Tensor, classes: tf.Tensor, columns: tuple[int, int]) -> tf.Tensor:
-    """Rows (B, D) once a cell, with the cell's classes (B, C, M) in their columns: (B*C, D)."""
-    cells = tf.shape(classes)[1]
-    around = tf.tile(rows[:, tf.newaxis], [1, cells, 1])
-    items = tf.concat([around[..., : columns[0]], classes, around[..., columns[1] :]], axis=2)
-    return tf.reshape(items, [-1, rows.shape[1]])
+def _placed(classes: tf.Tensor, columns: tuple[int, int], width: int) -> tf.Tensor:
+    """Rows of features (B*C, D) with the cells' classes (B, C, M) in their columns and zeros elsewhere."""
+    items = tf.pad(classes, [[0, 0], [0, 0], [columns[0], width - columns[1]]])
+    return tf.reshape(items, [-1, width])
 
 
 def _forced(module: CaptionModule, items: tf.Tensor, token_ids: tf.Tensor) -> tf.Tensor:

@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="logprob",
         help="what is measured: ln q(word) of each cell; less ln p(word) of the video; -KL(p, q) (default: logprob)",
     )
-    parser.add_argument("--others", choices=("pooled", "none"), help="what a cell sees of the other streams")
+    parser.add_argument(
+        "--others", choices=("none", "pooled"), help="what a cell sees of the other streams (default: none)"
+    )
     parser.add_argument("--rate", metavar="FPS", type=float, default=4.0, help="frames a second; 0: all (default: 4)")
     parser.add_argument("--max-frames", metavar="N", type=integer(1, 4096), default=256, help="default: 256")
     parser.add_argument("--encoder", metavar="ENC", help="what turns videos into features (default: the captioner's)")

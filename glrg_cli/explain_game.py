@@ -24,18 +24,18 @@ def play(captioner: Captioner, args: argparse.Namespace, console: Console) -> in
         settings = GameSettings(split=args.split, clips=args.clips or 0, mode=args.mode, others=others)
         with console.progress(None, "playing", "clips") as bar:
             found = play_world(captioner, args.video, settings, bar.update)
-        _table(found.pointing, console)
+        _table({**found.phrases, "nouns alone": found.nouns}, console)
         if found.mass_pairs:
             console.line(f"motion words inside their motion's interval: {found.mass:.3f} of {found.mass_pairs} maps")
         mass = {"motion_mass": found.mass, "motion_maps": found.mass_pairs} if found.mass_pairs else {}
-        console.result({"pointing": _plain(found.pointing), **mass})
+        console.result({"phrases": _plain(found.phrases), "nouns": dataclasses.asdict(found.nouns), **mass})
         return 0
     from glrg_tf.explain.entities import play_entities
 
     with console.progress(None, "playing", "images") as bar:
         scores = play_entities(captioner, args.video, args.clips or 0, args.mode, others, bar.update)
     _table(scores, console)
-    console.result({"pointing": _plain(scores)})
+    console.result({"phrases": _plain(scores)})
     return 0
 
 
@@ -44,7 +44,7 @@ def _table(scores: dict[str, Score], console: Console) -> None:
         (name, one.plays, *(f"{value:.3f}" for value in (one.accuracy, one.centre, one.random, one.correctness)))
         for name, one in scores.items()
     ]
-    console.table("Pointing game", ("words of", "plays", "hits", "centre", "random", "mass inside"), rows)
+    console.table("Pointing game", ("phrases of", "plays", "hits", "centre", "random", "mass inside"), rows)
 
 
 def _plain(scores: dict[str, Score]) -> dict[str, dict[str, float]]:

@@ -70,12 +70,8 @@ def _words(explanation: Explanation) -> list[dict[str, Any]]:
 
 
 def _point(explanation: Explanation, row: int, word: int) -> list[int]:
-    """Pixel (x, y) of the video under the middle of the strongest cell."""
-    from glrg_tf.explain.picture import window
-
+    """Pixel (x, y) of the video that the strongest cell looks at."""
     cells = explanation.raw[row, word]
-    place = np.unravel_index(int(cells.argmax()), cells.shape)
-    top, left, height, width = window(explanation.size, explanation.input_size, explanation.fit)
-    y = top + (place[0] + 0.5) / cells.shape[0] * height
-    x = left + (place[1] + 0.5) / cells.shape[1] * width
-    return [int(x), int(y)]
+    first, second = (int(place) for place in np.unravel_index(int(cells.argmax()), cells.shape))
+    y, x = explanation.view.centre((first, second), cells.shape, explanation.size)
+    return [min(int(x), explanation.size[1] - 1), min(int(y), explanation.size[0] - 1)]

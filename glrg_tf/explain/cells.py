@@ -1,7 +1,8 @@
 """Frames to descriptors of their cells: the keyframe encoder's last map, each cell through the classifier alone.
 
 A descriptor is a row as the captioner reads it: the keyframe stream's columns hold what one cell shows, the other
-columns what the whole video shows (`others="pooled"`) or nothing (`others="none"`).
+columns nothing (`others="none"`) or what the whole video shows (`others="pooled"`). Nothing is better: words of the
+long range that the whole video gives speak for every cell alike (measured in docs/explain.md).
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from glrg_tf.encoders.bundle import EncoderBundle
 from glrg_tf.encoders.resize import resize_frames
 from glrg_tf.encoders.stream import StreamEncoder
 from glrg_tf.errors import ConfigError
+from glrg_tf.explain.view import View, cell_offset
 
 Others = Literal["pooled", "none"]
-OTHERS: tuple[Others, ...] = ("pooled", "none")
+OTHERS: tuple[Others, ...] = ("none", "pooled")
 _FRAMES_AT_ONCE = 16  # frames that pass the network together; with their cells they are what memory holds
 _CELL_FLOATS = 2**24  # most floats of descriptors at once
 
@@ -39,7 +41,7 @@ class MapNetwork:
         names = [name for name, _ in streams]
         stream = map_stream(bundle, names)
         network, spec = stream.feature_map, stream.spec
-        self.input_size, self.fit = spec.input_size, spec.fit
+        self.view = View(spec.input_size, spec.fit, cell_offset(network))
         first = sum(width for _, width in streams[: names.index(spec.name)])
         self.columns = slice(first, first + spec.width)
         self.grid = (int(network.output_shape[1]), int(network.output_shape[2]))
@@ -64,7 +66,7 @@ class CellReader:
         box: frames that each map is averaged over, odd.
     """
 
-    def __init__(self, network: MapNetwork, row: np.ndarray, others: Others = "pooled", box: int = 1) -> None:
+    def __init__(self, network: MapNetwork, row: np.ndarray, others: Others = "none", box: int = 1) -> None:
         if others not in OTHERS:
             raise ConfigError(f"no choice '{others}'", where="--others", remedy="one of " + ", ".join(OTHERS))
         self._network, self._box = network, box

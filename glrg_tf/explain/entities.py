@@ -95,7 +95,7 @@ def play_entities(
     folder: str | os.PathLike[str],
     images: int = 0,
     mode: Mode = "logprob",
-    others: Others = "pooled",
+    others: Others = "none",
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Score]:
     """Plays every phrase with boxes of every sentence; results over all and by type of entity.
@@ -141,7 +141,7 @@ def _play_image(
         phrases = [phrase for chain in chains for phrase in _phrases(chain, query, boxes)]
         if phrases:
             (raw,) = explainer.score_frames(image[None], positions, query, how)
-            plays += play(raw, phrases, image.shape[:2], network.input_size, network.fit)
+            plays += play(raw, phrases, image.shape[:2], network.view)
     return plays
 
 

@@ -86,9 +86,7 @@ def compose(explanation: Explanation, frame: np.ndarray, maps: np.ndarray, word:
     """
     peak = float(explanation.maps.max())
     chosen = maps if word is None else maps[word : word + 1]
-    large = picture.enlarge(
-        chosen / peak if peak > 0 else chosen, frame.shape[:2], explanation.input_size, explanation.fit
-    )
+    large = picture.enlarge(chosen / peak if peak > 0 else chosen, frame.shape[:2], explanation.view)
     if word is not None:
         return picture.blend(frame, large[0])
     return picture.panels(frame, large, explanation.words, explanation.query.known)

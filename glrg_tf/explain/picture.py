@@ -1,7 +1,7 @@
 """Maps over frames: enlarging, colouring, blending and lettering, all on whole arrays.
 
-Departs from the reference's drawing (fact sheet, section 8): the frame keeps its aspect ratio; a cell lies exactly over
-the pixels it was computed from, where the reference pads the map and shrinks it a little; no figure is plotted.
+Departs from the reference's drawing (fact sheet, section 8): the frame keeps its aspect ratio; a cell lies over the
+pixels it looks at, where the reference pads the map and shrinks it a little; no figure is plotted.
 """
 
 from __future__ import annotations
@@ -12,39 +12,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from glrg_tf.encoders.resize import Fit
+from glrg_tf.explain.view import View
 
 _LABEL = 18  # pixels of a word's strip
 _GAP = 2  # pixels between panels
 
 
-def window(size: tuple[int, int], input_size: tuple[int, int], fit: Fit) -> tuple[float, float, float, float]:
-    """The part of a frame that the network sees: top, left, height, width in pixels of a frame of `size` (h, w)."""
-    height, width = size
-    if fit == "stretch":
-        return 0.0, 0.0, float(height), float(width)
-    scale = min(height / input_size[0], width / input_size[1])
-    seen = (input_size[0] * scale, input_size[1] * scale)
-    return (height - seen[0]) / 2, (width - seen[1]) / 2, *seen
-
-
-def enlarge(
-    maps: np.ndarray, size: tuple[int, int], input_size: tuple[int, int] = (1, 1), fit: Fit = "stretch"
-) -> np.ndarray:
+def enlarge(maps: np.ndarray, size: tuple[int, int], view: View | None = None) -> np.ndarray:
     """Maps at the size of a frame by cubic interpolation: float (..., h, w) -> float32 (..., H, W).
 
     Beyond the outermost cells' centres the edge goes on; what the network has not seen is 0.
     """
-    top, left, height, width = window(size, input_size, fit)
-    rows = _weights(maps.shape[-2], size[0], top, height)
-    columns = _weights(maps.shape[-1], size[1], left, width)
+    view = view or View()
+    top, left, height, width = view.window(size)
+    rows = _weights(maps.shape[-2], size[0], top, height, view.offset[0])
+    columns = _weights(maps.shape[-1], size[1], left, width, view.offset[1])
     return rows @ maps.astype(np.float32) @ columns.T
 
 
 @functools.lru_cache(64)
-def _weights(cells: int, pixels: int, first: float, span: float) -> np.ndarray:
+def _weights(cells: int, pixels: int, first: float, span: float, offset: float) -> np.ndarray:
     """Keys' cubic (a = -1/2) as a matrix float32 (pixels, cells); rows outside first..first+span are zero."""
-    centres = (np.arange(pixels) + 0.5 - first) / span * cells - 0.5
+    centres = (np.arange(pixels) + 0.5 - first) / span * cells - 0.5 - offset
     base = np.floor(centres).astype(int)
     matrix = np.zeros((pixels, cells))
     for shift in (-1, 0, 1, 2):

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from glrg_tf.encoders.resize import Fit
 from glrg_tf.explain.normalise import smooth, to_unit
-from glrg_tf.explain.picture import enlarge, window
+from glrg_tf.explain.picture import enlarge
+from glrg_tf.explain.view import View
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
 
@@ -57,8 +57,7 @@ def play(
     raw: np.ndarray,
     phrases: Sequence[Phrase],
     size: tuple[int, int],
-    input_size: tuple[int, int] = (1, 1),
-    fit: Fit = "stretch",
+    view: View | None = None,
     sigma: float = 0.0,
 ) -> list[Play]:
     """Plays every phrase of one image.
@@ -67,18 +66,18 @@ def play(
         raw: float32 (n, h, w), raw saliency of the words in this image.
         phrases: of the sentence; those with no box in the part that is seen are left out.
         size: height and width of the image in pixels, to which the boxes refer.
-        input_size: of the network, for `fit`.
-        fit: which part of the image the network saw.
+        view: what the network saw of the image; all of it without.
         sigma: of a Gaussian over the cells of each map.
     """
+    view = view or View()
     units = to_unit(smooth(raw[None], (0.0, sigma, sigma))[0], axis=(1, 2))
     outcomes = []
     for phrase in phrases:
-        inside = mask_of(phrase.boxes, size) & seen(size, input_size, fit)
+        inside = mask_of(phrase.boxes, size) & seen(size, view)
         if not inside.any():
             continue
-        image = enlarge(units[list(phrase.words)].mean(axis=0), size, input_size, fit)
-        image = np.where(seen(size, input_size, fit), image, -np.inf)
+        image = enlarge(units[list(phrase.words)].mean(axis=0), size, view)
+        image = np.where(seen(size, view), image, -np.inf)
         point = np.unravel_index(int(image.argmax()), size)
         centre = (size[0] // 2, size[1] // 2)
         kept = np.clip(image - image[np.isfinite(image)].mean(), 0.0, None)
@@ -97,9 +96,9 @@ def mask_of(boxes: Iterable[Box], size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def seen(size: tuple[int, int], input_size: tuple[int, int], fit: Fit) -> np.ndarray:
+def seen(size: tuple[int, int], view: View) -> np.ndarray:
     """Pixels the network saw: bool (H, W)."""
-    top, left, height, width = window(size, input_size, fit)
+    top, left, height, width = view.window(size)
     return mask_of([(left, top, left + width, top + height)], size)
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glrg_tf.encoders.resize import Fit
 from glrg_tf.errors import ConfigError
 from glrg_tf.explain.captioners import Captioner, own_caption, scorer_of
 from glrg_tf.explain.cells import CellReader, MapNetwork, Others
@@ -21,6 +20,7 @@ from glrg_tf.explain.normalise import Normalisation, normalise, time_chart
 from glrg_tf.explain.query import Query, parse_query
 from glrg_tf.explain.saliency import Mode, saliency
 from glrg_tf.explain.scorer import SentenceScorer
+from glrg_tf.explain.view import View
 from glrg_tf.video.sampling import uniform_positions
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ExplainSettings:
     mode: Mode = "logprob"
     rate: float = 4.0  # frames a second that are looked at; 0 looks at all
     max_frames: int = 256  # most frames that are looked at, spread evenly: what keeps memory flat on long videos
-    others: Others = "pooled"  # what a cell's descriptor holds beside the keyframe stream
+    others: Others = "none"  # what a cell's descriptor holds beside the keyframe stream
     normalisation: Normalisation = Normalisation()
     isolated: bool = True  # decode in a process of its own, under limits
     concepts: bool = True  # ask about the vocabularies too
@@ -67,8 +67,7 @@ class Explanation:
         temporal: float32 (P, n), saliency of each position alone, all streams, before any scaling.
         word_log_probs: float32 (n,), ln p of each word given the whole video.
         concepts: effects of single concepts, and of streams; None where they were not asked for.
-        fit: which part of a frame the cells cover ("stretch": all of it).
-        input_size: height and width the network reads, for `fit`.
+        view: which part of a frame the cells cover.
         size: height and width of the video.
         frame_rate: of the video.
         frame_count: of the video.
@@ -86,8 +85,7 @@ class Explanation:
     temporal: np.ndarray
     word_log_probs: np.ndarray
     concepts: tuple[Concepts, Concepts] | None
-    fit: Fit
-    input_size: tuple[int, int]
+    view: View
     size: tuple[int, int]
     frame_rate: float
     frame_count: int
@@ -158,7 +156,7 @@ class Explainer:
         if query is None:
             sentence = own_caption(self.captioner, positions)
             query = parse_query(sentence, self.captioner.vocabulary)
-        frames = _read_frames(Path(path), settings, 2 * max(self.network.input_size), self.limits)
+        frames = _read_frames(Path(path), settings, 2 * max(self.network.view.input_size), self.limits)
         raw = self.score_frames(frames.images, positions, query, settings, progress)
         maps = normalise(raw, settings.normalisation) * query.known[None, :, None, None]
         rate = frames.probe.frame_rate
@@ -174,8 +172,7 @@ class Explainer:
             saliency(self.scorer, positions, query.token_ids, settings.mode, positions),
             self.scorer.log_probs(positions[None], query.token_ids)[0],
             self._concepts(positions, query) if settings.concepts else None,
-            self.network.fit,
-            self.network.input_size,
+            self.network.view,
             (frames.probe.height, frames.probe.width),
             rate,
             frames.decoded,

@@ -1,7 +1,7 @@
 """The pointing game on the sample world, where every box is known, and whether words of motion look at their motion.
 
-Where: object words of the complete caption of each test clip, in frames in which the object can be seen. Two objects of
-one kind share their boxes: the word alone does not tell them apart.
+Where: the phrases of the complete caption of each test clip that name an object ("red ball", "tree": articles have no
+place), in frames in which it can be seen; and their nouns alone. Two objects of one kind share their boxes.
 
 When: the world's actions last a whole clip, so two clips of different actions are cut together, and the share of a
 motion word's saliency over time that falls into its own clip is taken; 0.5 is chance.
@@ -39,8 +39,7 @@ class GameSettings:
     clips: int = 0  # most clips; 0 plays all
     frames: int = 4  # of each clip, evenly spaced
     mode: Mode = "logprob"
-    others: Others = "pooled"
-    colours: bool = False  # a phrase is colour and noun, not the noun alone
+    others: Others = "none"
     sigma: float = 0.0  # smoothing over cells
     pairs: int = 40  # clips cut together for the question "when"
 
@@ -49,7 +48,8 @@ class GameSettings:
 class WorldScores:
     """Results on a world."""
 
-    pointing: dict[str, Score]  # "all" and by kind of object
+    phrases: dict[str, Score]  # "all" and by kind of object
+    nouns: Score  # the same objects by their nouns alone
     mass: float  # mean share of motion words' saliency inside their own clip
     mass_pairs: int
 
@@ -72,9 +72,11 @@ def play_world(
         raise AnnotationError(f"no clip of split '{settings.split}'", where=folder, remedy="name train, val or test")
     explainer = Explainer(captioner)
     clips = clips[: settings.clips] if settings.clips else clips
-    plays: list[Play] = []
+    phrases: list[Play] = []
+    nouns: list[Play] = []
     for clip in clips:
-        plays += play_clip(explainer, Path(folder) / clip.video, clip, settings)
+        played = play_clip(explainer, Path(folder) / clip.video, clip, settings)
+        phrases, nouns = phrases + played[0], nouns + played[1]
         if progress is not None:
             progress(1)
     masses = []
@@ -82,11 +84,15 @@ def play_world(
         masses += motion_mass(explainer, Path(folder), first, second)
         if progress is not None:
             progress(1)
-    return WorldScores(score(plays), float(np.mean(masses)) if masses else float("nan"), len(masses))
+    if not phrases:
+        raise AnnotationError("no object of these captions is among the captioner's words", where=folder)
+    return WorldScores(
+        score(phrases), score(nouns)["all"], float(np.mean(masses)) if masses else float("nan"), len(masses)
+    )
 
 
-def play_clip(explainer: Explainer, video: Path, clip: Truth, settings: GameSettings) -> list[Play]:
-    """All plays of one clip."""
+def play_clip(explainer: Explainer, video: Path, clip: Truth, settings: GameSettings) -> tuple[list[Play], list[Play]]:
+    """All plays of one clip: of phrases, of nouns."""
     from glrg_tf.video.reader import read_frames
 
     plan, network = explainer.bundle.plan, explainer.network
@@ -97,15 +103,16 @@ def play_clip(explainer: Explainer, video: Path, clip: Truth, settings: GameSett
     shown = np.unique(np.minimum(wanted, frames.decoded - 1))
     how = ExplainSettings(mode=settings.mode, others=settings.others)
     raw = explainer.score_frames(frames.at(shown), positions, query, how)
-    plays: list[Play] = []
+    plays: tuple[list[Play], list[Play]] = ([], [])
     for maps, frame in zip(raw, shown, strict=True):
-        found = list(object_phrases(clip, query, int(frame), settings.colours))
-        plays += play(maps, found, (clip.size[1], clip.size[0]), network.input_size, network.fit, settings.sigma)
+        for kept, colours in zip(plays, (True, False), strict=True):
+            found = list(object_phrases(clip, query, int(frame), colours))
+            kept += play(maps, found, (clip.size[1], clip.size[0]), network.view, settings.sigma)
     return plays
 
 
-def object_phrases(clip: Truth, query: Query, frame: int, colours: bool = False) -> Iterator[Phrase]:
-    """The words of the caption that name an object which can be seen in a frame."""
+def object_phrases(clip: Truth, query: Query, frame: int, colours: bool = True) -> Iterator[Phrase]:
+    """The words of the caption that name an object which can be seen in a frame; without its colour if so asked."""
     nouns = {**wordings.SHAPE, **wordings.THING}
     for kind in dict.fromkeys(item.kind for item in clip.objects):
         boxes = [item.boxes[frame] for item in clip.objects if item.kind == kind]

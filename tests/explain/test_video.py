@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ from glrg_tf.captioner.s2vt_captioner import S2VTCaptioner
 from glrg_tf.errors import ConfigError
 from glrg_tf.explain import captioners, charts, overlay, picture
 from glrg_tf.explain.video import Explainer, ExplainSettings
+from glrg_tf.explain.view import View, cell_offset
 from glrg_tf.video.reader import probe, read_frames
 from tests.explain import squares
 
@@ -69,9 +71,27 @@ def test_enlarged_cells_lie_over_their_pixels():
 
 
 def test_cropped_maps_cover_the_middle():
-    assert picture.window((60, 120), (32, 32), "crop") == (0.0, 30.0, 60.0, 60.0)
-    large = picture.enlarge(np.ones((4, 4)), (60, 120), (32, 32), "crop")
+    view = View((32, 32), "crop")
+    assert view.window((60, 120)) == (0.0, 30.0, 60.0, 60.0)
+    large = picture.enlarge(np.ones((4, 4)), (60, 120), view)
     assert not large[:, :29].any() and not large[:, 91:].any() and large[:, 31:89].min() > 0.99
+    assert view.centre((0, 3), (4, 4), (60, 120)) == (7.5, 82.5)
+
+
+def test_where_cells_look_is_measured():
+    def maps(padding, layers):
+        frames = keras.Input((1, 64, 48, 3))
+        x = keras.layers.Rescaling(1 / 255)(frames[:, 0])
+        for _ in range(layers):
+            x = keras.layers.Conv2D(8, 3, 2, padding)(keras.layers.ZeroPadding2D(1)(x) if padding == "valid" else x)
+        return keras.Model(frames, x)
+
+    # "same" pads the end: what three layers see lies 3.5 pixels of the picture, 7/16 of a cell, further down and right.
+    np.testing.assert_allclose(cell_offset(maps("same", 3)), (3.5 / 8, 3.5 / 8), atol=0.06)
+    np.testing.assert_allclose(cell_offset(maps("valid", 3)), (-3.5 / 8, -3.5 / 8), atol=0.06)
+    np.testing.assert_allclose(cell_offset(squares.make_bundle().streams["keyframe"].feature_map), 0, atol=1e-5)
+    moved = picture.enlarge(np.eye(4)[None], (40, 40), View(offset=(0.5, 0.5)))[0]
+    assert moved[15, 15] == pytest.approx(moved[24, 24], abs=1e-4) and moved[0, 0] == pytest.approx(1.0)
 
 
 def test_blend_by_hand():
