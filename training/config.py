@@ -75,6 +75,7 @@ class RunConfig:
     model: CaptionerConfig = CaptionerConfig()
     min_count: int = 3  # a word needs this many occurrences in the training captions
     decoding_beam: int = 5  # beam of validation and of the final scores
+    decoding_selection: Literal["probability", "minimum_risk"] = "probability"  # which of the beam's captions is best
     length_normalization: float = 1.0  # exponent of the length in the beam's ranking; 0 favours short captions
     xe: PhaseConfig = PhaseConfig()
     dxe: PhaseConfig = PhaseConfig()

@@ -150,6 +150,7 @@ def train(
     if resume:
         _check_same_settings(plan, config)
 
+    ngram_weights = material.build_ngram_weights(training, vocabulary)
     best: dict[str, Path] = {}
     with contextlib.ExitStack() as held:
         for phase in plan.phases:
@@ -182,13 +183,19 @@ def train(
                 if validation is None
                 else Validator(validation, vocabulary, model_config.max_length - 2, workers),
                 config=phase_config,
-                decoding=DecodingConfig(config.decoding_beam, config.length_normalization, model_config.max_length - 2),
+                decoding=DecodingConfig(
+                    config.decoding_beam,
+                    config.length_normalization,
+                    model_config.max_length - 2,
+                    config.decoding_selection,
+                ),
                 seed=plan.seed,
                 strategy=strategy,
                 reporter=reporter,
                 stop=stop,
                 data=_data_line(plan, training),
                 workers=workers,
+                ngram_weights=ngram_weights,
             )
             best[phase] = run.run(resume)
             if len(plan.phases) > 1:

@@ -28,6 +28,7 @@ import tensorflow as tf
 
 from glrg_tf import config as settings
 from glrg_tf.captioner.captioner import DecodingConfig, VideoCaptioner
+from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.data.batches import CaptionBatches
 from glrg_tf.errors import CheckpointError
@@ -65,6 +66,7 @@ class PhaseRun:
         stop: asked after every step; True saves and raises KeyboardInterrupt.
         data: one line on the training data, for the model card.
         workers: the processes of the strategy.
+        ngram_weights: of the training captions, for minimum-risk decoding by the captioner that comes out.
     """
 
     name: str
@@ -82,6 +84,7 @@ class PhaseRun:
     stop: Callable[[], bool] = lambda: False
     data: str = "not recorded"
     workers: distribution.Workers | None = None
+    ngram_weights: NgramWeights | None = None
 
     def __post_init__(self) -> None:
         """Builds optimizer, averages and the step under the strategy."""
@@ -99,10 +102,8 @@ class PhaseRun:
             self.optimizer = optimizers.build(self.config.learning_rate, variables, adam)
             decay = self.config.ema_decay
             self.averages = [tf.Variable(v.value) for v in variables] if decay else []
-        self.captioner = VideoCaptioner(self.model, self.vocabulary, self.decoding)
-        if self.averages:
-            averaged = CaptionerModel(self.model.config)
-            self.captioner = VideoCaptioner(averaged, self.vocabulary, self.decoding)
+        captioning = CaptionerModel(self.model.config) if self.averages else self.model
+        self.captioner = VideoCaptioner(captioning, self.vocabulary, self.decoding, ngram_weights=self.ngram_weights)
         self.train_step = steps.build_train_step(
             self.model,
             self.objective,

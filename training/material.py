@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.captioner.presets import CaptionerConfig
 from glrg_tf.data.batches import CaptionBatches
 from glrg_tf.data.dataset import CaptionDataset, VideoRecord
@@ -125,3 +126,9 @@ def build_ciderd(split: Split, vocabulary: Vocabulary, *, use_eos: bool, shared_
     tokenizer = get_tokenizer(vocabulary.tokenizer)
     references = ciderd.encode_references(split.captions, vocabulary, tokenizer, unknown=unknown)
     return ciderd.CiderD.from_references(references, use_eos=use_eos)
+
+
+def build_ngram_weights(split: Split, vocabulary: Vocabulary) -> NgramWeights:
+    """Weights of the n-grams of a split's captions, for minimum-risk decoding."""
+    scorer = build_ciderd(split, vocabulary, use_eos=False, shared_unknown=False)
+    return NgramWeights.from_tables(scorer.tables, len(vocabulary))
