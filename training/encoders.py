@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,23 +33,7 @@ from training.checkpoints import CheckpointFolder, TrainingState
 from training.encoder_config import EncoderTraining, learning_rate
 from training.encoder_frames import Draws, FrameSource, fixed_batches
 from training.encoder_labels import LabelledVideos
-
-
-class EncoderReporter(Protocol):
-    """What a run tells its owner."""
-
-    def work(self, name: str, total: int, unit: str) -> None:
-        """A piece of work of `total` units begins."""
-
-    def advance(self, n: int, **fields: object) -> None:
-        """`n` units of it are done."""
-
-    def message(self, text: str) -> None:
-        """One sentence."""
-
-
-class SilentReporter(EncoderReporter):
-    """Tells nobody."""
+from training.encoder_progress import EncoderReporter, SilentReporter, best_row, epoch_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +147,7 @@ class EncoderTrainer:
             epoch = step // steps
             row, step = self._epoch(self._draws(train), epoch, step, total)
             history.append(row)
-            self._save(step, history, best=_best(history) is row)
+            self._save(step, history, best=best_row(history) is row)
             self._log(row)
             if self._is_over(history):
                 reason = "validation got no better"
@@ -299,15 +283,20 @@ class EncoderTrainer:
             variable.assign(value.astype(str(variable.dtype)))
 
     def _bundle(self, history: list[dict[str, float]]) -> EncoderBundle:
-        trained = {**self.extra, "seed": self.seed, "epochs": len(history), "scores": _best(history) if history else {}}
+        trained = {
+            **self.extra,
+            "seed": self.seed,
+            "epochs": len(history),
+            "scores": best_row(history) if history else {},
+        }
         return EncoderBundle(self.plan, {self.stream.spec.name: self.stream}, {"training": trained})
 
     def _log(self, row: dict[str, float]) -> None:
-        self.reporter.message(_line(row, self.settings.epochs) + (" *" if _best(self._history) is row else ""))
+        self.reporter.message(epoch_line(row, self.settings.epochs) + (" *" if best_row(self._history) is row else ""))
         atomic.write_json_lines(self.run / "metrics.jsonl", self._history)
 
     def _is_over(self, history: list[dict[str, float]]) -> bool:
-        since = len(history) - 1 - history.index(_best(history))
+        since = len(history) - 1 - history.index(best_row(history))
         return bool(self.settings.patience) and since >= self.settings.patience and "val_loss" in history[-1]
 
     def _finish(self, history: list[dict[str, float]], reason: str) -> Trained:
@@ -316,7 +305,7 @@ class EncoderTrainer:
             raise CheckpointError("the run has no checkpoint", where=self.run, remedy="train again")
         model_weights.read(folder / self.stream.file_name, self.model)
         self._bundle(history).save(self.run / "encoder")
-        return Trained(self.run / "encoder", tuple(history), _best(history), reason)
+        return Trained(self.run / "encoder", tuple(history), best_row(history), reason)
 
 
 def read_run(run: Path) -> dict[str, Any]:
@@ -334,25 +323,7 @@ def read_run(run: Path) -> dict[str, Any]:
     return values
 
 
-def judged(row: dict[str, float]) -> float:
-    """What makes an epoch better: accuracy where every row has one label, else mean AP, else less training loss."""
-    if row.get("val_single") == 1.0:
-        return row["val_accuracy"]
-    return row.get("val_ap", -row["loss"])
-
-
-def _best(history: list[dict[str, float]]) -> dict[str, float]:
-    return max(history, key=judged)
-
-
 def _optimizer(settings: EncoderTraining) -> keras.optimizers.Optimizer:
     optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-def _line(row: dict[str, float], epochs: int) -> str:
-    parts = [f"epoch {row['epoch']:.0f}/{epochs}", f"loss {row['loss']:.4f}"]
-    known = (("val_loss", "val loss", 4), ("val_auc", "AUC", 3), ("val_ap", "AP", 3), ("val_accuracy", "accuracy", 3))
-    parts += [f"{name} {row[key]:.{digits}f}" for key, name, digits in known if key in row]
-    return "  ".join([*parts, f"{row['seconds']:.1f} s"])
