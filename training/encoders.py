@@ -68,7 +68,7 @@ class EncoderTrainer:
         seed: data order, draws and dropout are functions of it.
         reporter: told of progress.
         stop: asked after every step whether to save and stop (KeyboardInterrupt follows).
-        extra: further entries of the run's and the encoder's description.
+        extra: further entries of the run's description; not of the encoder's, for they may name folders.
     """
 
     def __init__(
@@ -283,12 +283,8 @@ class EncoderTrainer:
             variable.assign(value.astype(str(variable.dtype)))
 
     def _bundle(self, history: list[dict[str, float]]) -> EncoderBundle:
-        trained = {
-            **self.extra,
-            "seed": self.seed,
-            "epochs": len(history),
-            "scores": best_row(history) if history else {},
-        }
+        trained = {"seed": self.seed, "settings": to_dict(self.settings), "epochs": len(history)}
+        trained["scores"] = best_row(history) if history else {}
         return EncoderBundle(self.plan, {self.stream.spec.name: self.stream}, {"training": trained})
 
     def _log(self, row: dict[str, float]) -> None:
