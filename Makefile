@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test demo lint clean venv
+.PHONY: test demo lint clean venv test-faults test-tfio
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -23,6 +23,17 @@ test: $(READY)
 demo: $(READY)
 	rm -rf runs/demo
 	$(BIN)/glrg demo --out runs/demo
+
+# Kills, bit flips and truncations in full; `make test` runs a few of each.
+test-faults: $(READY)
+	$(BIN)/python -m tests.faults.mutations --flips 1000 --cuts 100
+	$(BIN)/python -m tests.faults.kills --kills 200
+
+# tensorflow-io's last release stands on TensorFlow 2.16 and Python 3.11: an environment of its own.
+test-tfio:
+	@if ! [ -x .venv-tfio/bin/python ]; then python3.11 -m venv .venv-tfio; fi
+	.venv-tfio/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-tfio.txt
+	GLRG_TFIO_MUST_WORK=1 PYTHONPATH=. .venv-tfio/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/tfio
 
 lint: $(READY)
 	$(BIN)/ruff check .

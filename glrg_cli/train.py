@@ -21,6 +21,7 @@ from glrg_tf.data.dataset import read_description
 from glrg_tf.errors import CheckpointError, ConfigError, DataError
 from training import config as training_config
 from training import distribution
+from training.determinism import make_deterministic
 from training.recipes import NAMES, get_recipe
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", metavar="RUN", help="entrance model: a run or captioner folder")
     train_inputs.add_arguments(parser)
     parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices (default: auto)")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="same seed, same weights to the bit on one machine; slower on a GPU",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check everything, show the plan, write nothing")
     parser.epilog = EXAMPLES + "\n".join(f"  {name:7s} {get_recipe(name).summary}" for name in NAMES)
 
@@ -75,6 +81,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     choices = _choices(args)
     read_description(pathlib.Path(args.data))  # a wrong path is told before TensorFlow is loaded
     task = distribution.read_task()
+    if args.deterministic:
+        make_deterministic(choices["seed"])
     strategy = distribution.make_strategy(args.strategy)  # workers must meet before TensorFlow does anything else
 
     from training.curriculum import make_plan

@@ -20,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from glrg_tf.data import tfio_backend
 from glrg_tf.data.feature_checksums import CheckedRows, check_content, read_checksums
 from glrg_tf.data.feature_layout import (
     NUMBERS,
@@ -45,9 +46,12 @@ class FeatureStore:
 
     Args:
         path: a `features.h5`.
+        backend: what reads the values: "h5py" (mapped into memory where they lie in one piece), "tfio" (tensorflow-io,
+            whole streams), or "auto" (tensorflow-io where it works). Default: `$GLRG_FEATURE_BACKEND`, else h5py.
 
     Raises:
         FeatureError: missing, damaged or inconsistent file (nothing but ids and offsets has been read by then).
+        ConfigError: tensorflow-io is asked for and does not work here.
 
     Example:
         >>> store = FeatureStore("data/msrvtt/features.h5")
@@ -55,8 +59,9 @@ class FeatureStore:
         (1, 1300)
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], backend: str | None = None) -> None:
         self.path = Path(path)
+        self.backend = tfio_backend.choose(backend or os.environ.get("GLRG_FEATURE_BACKEND") or "h5py")
         self._open = contextlib.ExitStack()
         with contextlib.ExitStack() as opened:
             handle = opened.enter_context(hdf5.open_file(self.path))
@@ -70,6 +75,9 @@ class FeatureStore:
             if check_content(handle):
                 for name, stream in self._streams.items():
                     stream.seal(read_checksums(handle, name), f"{self.path}: streams/{name}/values")
+            if self.backend == "tfio":
+                for name, stream in self._streams.items():
+                    stream.take(tfio_backend.read_values(self.path, name))
             if any(not stream.mapped for stream in self._streams.values()):
                 self._open = opened.pop_all()
 
@@ -203,6 +211,9 @@ class _Stream:
 
     def seal(self, checksums: np.ndarray, where: str) -> None:
         self._checked = CheckedRows(checksums, self._values.shape[0], where)
+
+    def take(self, values: np.ndarray) -> None:
+        self._values, self.mapped = values, True
 
     def verify(self, rows: np.ndarray) -> None:
         """Holds the values of videos that were read against their checksums."""

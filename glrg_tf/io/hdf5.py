@@ -23,6 +23,7 @@ _DAMAGED = "the file is damaged or incomplete; copy or make it again"
 # gzip stores zeros at about 1000:1, real features at 2:1, label rows at 50:1; what is small anyway may be zeros.
 _MAX_COMPRESSION = 100
 _SMALL = 64 * 2**20  # bytes
+_CLOSING_BYTES = 2**20  # more than a file grows by when it is closed
 _TEXT_ROWS = (
     64  # text is read in steps of this many, so that a few large strings shared by many rows cannot fill memory
 )
@@ -197,6 +198,9 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Yields a new file that becomes `path` when the block succeeds and vanishes when it fails.
 
     Equal contents give equal bytes: unlike `h5py.File`, it does not write the time into the file.
+
+    Raises:
+        OSError: the disk is full or the folder may not be written to. The process lives on.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +208,12 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     os.close(descriptor)
     try:
         with h5py.File(_create_without_times(name)) as handle:
-            yield handle
+            try:
+                yield handle
+                _reserve(handle)
+            except BaseException:
+                _forget_file(handle)
+                raise
         with open(name, "rb") as stream:
             os.fsync(stream.fileno())
         umask = os.umask(0)
@@ -215,6 +224,27 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+def _reserve(handle: h5py.File) -> None:
+    """Makes sure of the room on disk that closing the file will need, and closes nothing yet.
+
+    A flush or close that fails on a full disk breaks the library's state, and the process dies of it later.
+    """
+    descriptor = handle.id.get_vfd_handle()
+    size = os.fstat(descriptor).st_size
+    os.posix_fallocate(descriptor, 0, max(size, handle.id.get_filesize()) + _CLOSING_BYTES)
+    os.ftruncate(descriptor, size)  # the library would keep what it did not ask for
+    handle.flush()
+
+
+def _forget_file(handle: h5py.File) -> None:
+    """Lets the library close a file that cannot be written: what it holds back goes to memory."""
+    aside = os.memfd_create("unwritten")
+    try:
+        os.dup2(aside, handle.id.get_vfd_handle())
+    finally:
+        os.close(aside)
 
 
 def _create_without_times(name: str) -> h5py.h5f.FileID:
