@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import logging
 import os
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from glrg_cli.common import Console
@@ -34,6 +37,7 @@ examples:
 
 TOKEN_VARIABLE = "GLRG_SERVE_TOKEN"  # noqa: S105 (a name, not a token)
 _MIB = 2**20
+_M_ARENA_MAX = -8  # number of that setting in malloc.h
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +69,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     settings = _settings(args)
     _log_to(console)
+    _share_heaps()
     with open_socket(settings) as listening:
         console.info(f"loading {args.captioner}")
         engine, videos = _load(args, settings)
@@ -167,6 +172,13 @@ def _announce(settings: ServeSettings, url: str, videos: bool, console: Console)
     console.info("Ctrl-C stops")
     console.result({"url": url, "model": settings.name, "videos": videos})
     console.flush()
+
+
+def _share_heaps() -> None:
+    """Keeps memory flat: glibc would give every thread a heap of its own, and each of them fragments by itself."""
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):  # other C libraries have no such setting
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _log_to(console: Console) -> None:
