@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from glrg_tf.semantic.stacks import Stacks
 
 
-def add_source_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    """Adds the source and how to read it."""
+def add_source_options(parser: argparse.ArgumentParser, *, optional: bool = False, videos: bool = True) -> None:
+    """Adds the source and how to read it; `videos`: whether it may be videos."""
     parser.add_argument(
         "source",
         metavar="SOURCE",
         nargs="*" if optional else "+",
         type=Path,
-        help="folders of .npy stacks (NAME_rgb.npy), a features.h5 with positions, or with --encoder videos",
+        help="folders of .npy stacks (NAME_rgb.npy), a features.h5 with positions"
+        + (", or with --encoder videos" if videos else ""),
     )
     group = parser.add_argument_group("reading clips")
     group.add_argument("--streams", metavar="A,B", help="streams of a features.h5, side by side (default: all)")
@@ -55,7 +56,7 @@ def open_source(
     chosen = list(sources or args.source)
     if not chosen:
         raise ConfigError("no clips are named", remedy="name folders of .npy stacks or a features.h5")
-    if args.encoder:
+    if getattr(args, "encoder", None):
         chosen = [_extract(chosen, args, console)]
     stacks = open_stacks(
         chosen,
@@ -78,8 +79,7 @@ def _extract(videos: Sequence[Path], args: argparse.Namespace, console: Console)
     """
     from glrg_cli import main
 
-    out = Path(args.out) if getattr(args, "out", None) else Path("clips")
-    features = out.with_name(f"{out.stem}.clips.h5")
+    features = args.out.with_name(f"{args.out.stem}.clips.h5")
     words = [*map(str, videos), "--out", str(features), "--encoder", args.encoder, "--per-position"]
     if args.workers:
         words += ["--workers", str(args.workers)]

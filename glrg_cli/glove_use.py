@@ -63,7 +63,7 @@ def add_parsers(actions: Any) -> None:
     near = actions.add_parser("neighbours", help="find clips and words alike", epilog=_NEIGHBOURS_EXAMPLES)
     near.add_argument("glove", metavar="GLOVE", type=Path, help="folder of `glrg glove train`")
     near.add_argument("query", metavar="CLIP", help="ID:POSITION, positions from 0, or word:NUMBER")
-    add_source_options(near, optional=True)
+    add_source_options(near, optional=True, videos=False)
     near.add_argument("--count", type=integer(1), metavar="N", default=10, help="neighbours (default: 10)")
     near.add_argument("--other-videos", action="store_true", help="leave clips of the same video out")
 

@@ -177,6 +177,8 @@ def open_stacks(
     for path in paths:
         if not path.is_dir():
             raise FeatureError("no such file or folder", where=path, remedy="check the path")
+    if streams is not None:
+        raise FeatureError("streams are chosen of a features.h5, not of stacks", where=paths[0], remedy="--rgb-suffix")
     if rgb_suffix is None:
         rgb_suffix = RGB_SUFFIX if any(True for folder in paths for _ in folder.glob(f"*{RGB_SUFFIX}")) else ".npy"
     return NpyStacks(paths, rgb_suffix, flow_suffix, keep)

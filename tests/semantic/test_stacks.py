@@ -75,6 +75,8 @@ def test_what_is_wrong_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(FeatureError, match="no \\*.npy"):
         open_stacks([tmp_path])
     make(tmp_path / "w", {"a": 2})
+    with pytest.raises(FeatureError, match="not of stacks"):
+        open_stacks([tmp_path / "w"], streams=["rgb"])
     np.save(tmp_path / "w" / "b_rgb.npy", np.ones((2, 4)))
     with pytest.raises(FeatureError, match="4 wide, others are 3"):
         open_stacks([tmp_path / "w"])
