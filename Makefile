@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test demo lint clean venv test-faults test-tfio
+.PHONY: test demo lint clean venv test-faults test-tfio test-beam
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -34,6 +34,12 @@ test-tfio:
 	@if ! [ -x .venv-tfio/bin/python ]; then python3.11 -m venv .venv-tfio; fi
 	.venv-tfio/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-tfio.txt
 	GLRG_TFIO_MUST_WORK=1 PYTHONPATH=. .venv-tfio/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/tfio
+
+# Apache Beam wants an older protobuf than ours (TensorFlow 2.21 takes both): an environment of its own.
+test-beam:
+	@if ! [ -x .venv-beam/bin/python ]; then "$(PYTHON)" -m venv .venv-beam; fi
+	.venv-beam/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-beam.txt pytest
+	GLRG_BEAM_MUST_WORK=1 PYTHONPATH=. .venv-beam/bin/python -m pytest -q tests/encoders/test_beam.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ def extract(
     per_position: bool = False,
     limits: Limits | None = None,
     progress: Callable[[int, str], None] | None = None,
+    groups: Callable[..., Iterator[list[Outcome]]] = encode_groups,
 ) -> ExtractReport:
     """Extracts the features of videos into a file.
 
@@ -83,6 +85,7 @@ def extract(
         per_position: keep every position instead of their mean.
         limits: what one file may cost.
         progress: told how many videos were finished, and the id of the last.
+        groups: encodes groups of videos, as `extract.encode_groups` (`beam_pipeline.BeamGroups` is another).
 
     Raises:
         ConfigError: the file, or the unfinished work beside it, is of another encoder or frame plan; or somebody else
@@ -103,7 +106,8 @@ def extract(
     if todo or partial_folder(output).exists():
         with Journal(report.output, header, dict(bundle.widths)) as journal:
             _take_over(journal, report.output, kept, per_position)
-            _extract(bundle, todo, journal, report, (workers, isolated, limits), progress)
+            how = {"workers": workers, "isolated": isolated, "limits": limits}
+            _extract(bundle, todo, journal, report, functools.partial(groups, **how), progress)
             whole = [name for name in order if (entry := journal.find(name)) is not None and entry.error is None]
             if whole:
                 journal.write(
@@ -125,11 +129,10 @@ def _extract(
     items: Sequence[VideoItem],
     journal: Journal,
     report: ExtractReport,
-    how: tuple[int | None, bool, Limits | None],
+    encode: Callable[..., Iterator[list[Outcome]]],
     progress: Callable[[int, str], None] | None,
 ) -> None:
     """Extracts the groups that are not finished; a group is one batch, so it is finished or done again as a whole."""
-    workers, isolated, limits = how
     stamps = {item.id: file_stamp(item.path) for item in items}
     groups = [items[start : start + GROUP] for start in range(0, len(items), GROUP)]
     per_position = bool(journal.header["per_position"])
@@ -143,7 +146,7 @@ def _extract(
             _count(report, item, entry, reused=True)
         if progress is not None:
             progress(len(group), group[-1].id)
-    for outcomes in encode_groups(bundle, todo, workers=workers, isolated=isolated, limits=limits):
+    for outcomes in encode(bundle, todo):
         journal.add([_entry(outcome, stamps[outcome.item.id], per_position) for outcome in outcomes])
         for outcome in outcomes:
             _count(report, outcome.item, journal.find(outcome.item.id), reused=False)
