@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--others", choices=("none", "pooled"), help="what a cell sees of the other streams (default: none)"
     )
-    parser.add_argument("--rate", metavar="FPS", type=float, default=4.0, help="frames a second; 0: all (default: 4)")
-    parser.add_argument("--max-frames", metavar="N", type=integer(1, 4096), default=256, help="default: 256")
+    parser.add_argument("--rate", metavar="FPS", type=float, default=2.0, help="frames a second; 0: all (default: 2)")
+    parser.add_argument("--max-frames", metavar="N", type=integer(1, 4096), default=96, help="default: 96")
     parser.add_argument("--encoder", metavar="ENC", help="what turns videos into features (default: the captioner's)")
     parser.add_argument("--pointing-game", action="store_true", help="measure the maps on data with boxes")
     parser.add_argument("--split", default="test", help="--pointing-game: clips of this split (default: test)")

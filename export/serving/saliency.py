@@ -37,7 +37,7 @@ class SaliencyPictures:
 
     def __init__(self, captioner: Captioner, limits: Limits) -> None:
         self._explainer = Explainer(captioner, limits)
-        self._settings = ExplainSettings(rate=4.0, max_frames=_FRAMES, concepts=False)
+        self._settings = ExplainSettings(max_frames=_FRAMES, concepts=False)
 
     def draw(self, path: Path, sentence: str) -> list[dict[str, Any]]:
         """The best frame of every word with its map: `word`, `image` (a `data:` URI) and `second`.

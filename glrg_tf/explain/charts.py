@@ -60,9 +60,10 @@ def write_concept_chart(explanation: Explanation, path: str | os.PathLike[str], 
     columns = min(3, len(words))
     rows = -(-len(words) // columns)
     figure, axes = _figure((3.4 * columns, (0.5 + 0.21 * top) * rows), rows, columns)
-    for panel in axes.flat:
+    places = np.ravel(axes)
+    for panel in places:
         panel.set_visible(False)
-    for panel, word in zip(axes.flat, words, strict=False):
+    for panel, word in zip(places, words, strict=False):
         panel.set_visible(True)
         found = explanation.concepts[0].top(int(word), top)[::-1]
         values = [value for _, value in found]

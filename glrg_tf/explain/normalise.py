@@ -18,16 +18,17 @@ _SMALLEST_RANGE = 1e-12
 
 @dataclasses.dataclass(frozen=True)
 class Normalisation:
-    """Which steps are taken. The defaults are the reference's without smoothing over cells and without the box.
+    """Which steps are taken; `REFERENCE` takes all of them, the defaults less.
 
-    The reference looks at every frame, 25 a second; where frames are sampled, neighbours are far apart. Smoothing over
-    cells moves the peaks of small things off them (docs/explain.md), and enlarging a map smooths it anyway.
+    No box: the reference looks at every frame, 25 a second; where frames are sampled, neighbours are far apart. No
+    scale by frame: a word that matters little there becomes as bright as one that matters. No smoothing over cells:
+    it moves the peaks of small things off them (docs/explain.md), and enlarging a map smooths it anyway.
     """
 
     box: int = 1  # frames averaged before the cells are classified, odd; the reference has 3
     words: bool = True  # each word over all frames and cells to 0..1
     threshold: bool = True  # what lies below a word's mean becomes 0
-    frames: bool = True  # each frame over all words and cells to 0..1: maps of different frames cannot be compared
+    frames: bool = False  # each frame over all words and cells to 0..1: frames cannot be compared any more
     sigma: tuple[float, float, float] = (1.0, 0.0, 0.0)  # Gaussian over frames, rows, columns; the reference 2, 1, 1
 
     def __post_init__(self) -> None:
@@ -38,8 +39,8 @@ class Normalisation:
             raise ConfigError("sigma must be three numbers in 0..100", where="sigma")
 
 
-REFERENCE = Normalisation(box=3, sigma=(2.0, 1.0, 1.0))
-PLAIN = Normalisation(threshold=False, frames=False, sigma=(0.0, 0.0, 0.0))  # each word to 0..1, nothing else
+REFERENCE = Normalisation(box=3, frames=True, sigma=(2.0, 1.0, 1.0))
+PLAIN = Normalisation(threshold=False, sigma=(0.0, 0.0, 0.0))  # each word to 0..1, nothing else
 
 
 def box_filter(values: np.ndarray, length: int) -> np.ndarray:

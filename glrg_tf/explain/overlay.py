@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SHEET = 1600  # pixels: most width of a film of all words
 _SINGLE = 1280  # pixels: longer side of a film of one word
 _STILL = 640
+_CLEAR = 0.25  # nats that the best place must be above the mean for a word to be drawn at full strength
 
 
 def write_overlay(
@@ -84,9 +85,8 @@ def compose(explanation: Explanation, frame: np.ndarray, maps: np.ndarray, word:
         maps: float32 (n, h, w) in 0..1.
         word: number of the one word; None shows all.
     """
-    peak = float(explanation.maps.max())
-    chosen = maps if word is None else maps[word : word + 1]
-    large = picture.enlarge(chosen / peak if peak > 0 else chosen, frame.shape[:2], explanation.view)
+    scaled = maps * _brightness(explanation)[:, None, None]
+    large = picture.enlarge(scaled if word is None else scaled[word : word + 1], frame.shape[:2], explanation.view)
     if word is not None:
         return picture.blend(frame, large[0])
     return picture.panels(frame, large, explanation.words, explanation.query.known)
@@ -141,3 +141,10 @@ def write_stills(explanation: Explanation, video: str | os.PathLike[str], folder
         atomic.write_bytes(path, buffer.getvalue())
         written.append(path)
     return written
+
+
+def _brightness(explanation: Explanation) -> np.ndarray:
+    """What brings each word's strongest place to 1, float32 (n,); less for words that no place speaks for."""
+    peaks = explanation.maps.max(axis=(0, 2, 3))
+    gains = explanation.raw.max(axis=(0, 2, 3)) - explanation.raw.mean(axis=(0, 2, 3))
+    return np.where(peaks > 0, np.minimum(1.0, gains / _CLEAR) / np.maximum(peaks, 1e-12), 0.0).astype(np.float32)

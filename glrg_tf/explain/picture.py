@@ -19,9 +19,10 @@ _GAP = 2  # pixels between panels
 
 
 def enlarge(maps: np.ndarray, size: tuple[int, int], view: View | None = None) -> np.ndarray:
-    """Maps at the size of a frame by cubic interpolation: float (..., h, w) -> float32 (..., H, W).
+    """Maps at the size of a frame by linear interpolation: float (..., h, w) -> float32 (..., H, W).
 
-    Beyond the outermost cells' centres the edge goes on; what the network has not seen is 0.
+    Not cubic, as the reference: beside a deep valley that swings above the map's own maximum. Beyond the outermost
+    cells' centres the edge goes on; what the network has not seen is 0.
     """
     view = view or View()
     top, left, height, width = view.window(size)
@@ -32,15 +33,12 @@ def enlarge(maps: np.ndarray, size: tuple[int, int], view: View | None = None) -
 
 @functools.lru_cache(64)
 def _weights(cells: int, pixels: int, first: float, span: float, offset: float) -> np.ndarray:
-    """Keys' cubic (a = -1/2) as a matrix float32 (pixels, cells); rows outside first..first+span are zero."""
+    """Linear interpolation as a matrix float32 (pixels, cells); rows outside first..first+span are zero."""
     centres = (np.arange(pixels) + 0.5 - first) / span * cells - 0.5 - offset
     base = np.floor(centres).astype(int)
     matrix = np.zeros((pixels, cells))
-    for shift in (-1, 0, 1, 2):
-        distance = np.abs(centres - (base + shift))
-        near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-        far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-        weight = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+    for shift in (0, 1):
+        weight = 1.0 - np.abs(centres - (base + shift))
         np.add.at(matrix, (np.arange(pixels), np.clip(base + shift, 0, cells - 1)), weight)
     middles = np.arange(pixels) + 0.5
     matrix[(middles < first) | (middles > first + span)] = 0.0

@@ -36,8 +36,8 @@ class ExplainSettings:
     """How a video is explained."""
 
     mode: Mode = "logprob"
-    rate: float = 4.0  # frames a second that are looked at; 0 looks at all
-    max_frames: int = 256  # most frames that are looked at, spread evenly: what keeps memory flat on long videos
+    rate: float = 2.0  # frames a second that are looked at; 0 looks at all
+    max_frames: int = 96  # most frames that are looked at, spread evenly: what keeps memory flat on long videos
     others: Others = "none"  # what a cell's descriptor holds beside the keyframe stream
     normalisation: Normalisation = Normalisation()
     isolated: bool = True  # decode in a process of its own, under limits

@@ -65,7 +65,9 @@ def lessons() -> tuple[np.ndarray, np.ndarray]:
 
 def train_glrg() -> VideoCaptioner:
     """A GL-RG captioner that names the colours it sees."""
-    config = CaptionerConfig(len(VOCABULARY), STREAMS, "joint", 16, 8, 16, 0.0, 5)
+    config = CaptionerConfig(
+        len(VOCABULARY), STREAMS, pool_size=16, embedding_size=8, hidden_size=16, dropout=0.0, max_length=5
+    )
     model = CaptionerModel(config, seed=1)
     rows, captions = lessons()
     schedule = {"sampling_probability": tf.constant(0.0)}
@@ -79,7 +81,12 @@ def train_glrg() -> VideoCaptioner:
 
 def train_s2vt() -> S2VTCaptioner:
     """An S2VT captioner of the same lessons, each a video of two equal descriptors."""
-    model = S2VTModel(S2VTConfig(len(VOCABULARY), STREAMS, 16, 8, 16, 0.0, 5), seed=1)
+    model = S2VTModel(
+        S2VTConfig(
+            len(VOCABULARY), STREAMS, visual_size=16, embedding_size=8, hidden_size=16, dropout=0.0, max_length=5
+        ),
+        seed=1,
+    )
     rows, captions = lessons()
     videos = tf.constant(np.repeat(rows[:, None], 2, axis=1))
     _fit(model, lambda: loss_of(model, videos, tf.constant(captions))[0])

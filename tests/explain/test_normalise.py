@@ -30,7 +30,7 @@ def test_word_scale_and_threshold():
 
 def test_frame_scale():
     frame = np.array([0, 0, 1 / 6, 0.5], np.float32).reshape(1, 1, 2, 2)
-    only_frames = Normalisation(words=False, threshold=False, sigma=(0, 0, 0))
+    only_frames = Normalisation(words=False, threshold=False, frames=True, sigma=(0, 0, 0))
     np.testing.assert_allclose(normalise(frame, only_frames).ravel(), [0, 0, 1 / 3, 1], atol=1e-6)
 
 

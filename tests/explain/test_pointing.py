@@ -71,7 +71,7 @@ def test_play_world(world, monkeypatch):
 
     words = sorted({word for clip in load_truth(world) for word in get_tokenizer("release")(clip.caption)})
     vocabulary = Vocabulary((*SPECIAL_WORDS, *words))
-    config = CaptionerConfig(len(vocabulary), squares.STREAMS, "joint", 8, 8, 8)
+    config = CaptionerConfig(len(vocabulary), squares.STREAMS, pool_size=8, embedding_size=8, hidden_size=8)
     captioner = VideoCaptioner(CaptionerModel(config, 1), vocabulary, encoders=squares.make_bundle())
     told = []
     settings = world_game.GameSettings(frames=2, pairs=1, split="train")
@@ -91,7 +91,7 @@ BOX = "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xm
 def flickr(tmp_path):
     for name in ("Annotations", "Sentences", "images"):
         (tmp_path / name).mkdir()
-    lines = "[/EN#1/clothing A red square] .\n\n[/EN#2/other a blue square] [/EN#9/other zebras]\n"
+    lines = "A [/EN#1/clothing red] square .\n\na [/EN#2/other blue] square [/EN#9/other zebras]\n"
     (tmp_path / "Sentences" / "7.txt").write_text(lines + "zebras [/EN#1/clothing only]\n")
     boxes = BOX.format(1, 9, 9, 16, 16) + BOX.format(2, 33, 33, 40, 40)
     scene = "<object><name>3</name><scene>1</scene><nobndbox>1</nobndbox></object>"

@@ -87,11 +87,11 @@ def test_where_cells_look_is_measured():
         return keras.Model(frames, x)
 
     # "same" pads the end: what three layers see lies 3.5 pixels of the picture, 7/16 of a cell, further down and right.
-    np.testing.assert_allclose(cell_offset(maps("same", 3)), (3.5 / 8, 3.5 / 8), atol=0.06)
-    np.testing.assert_allclose(cell_offset(maps("valid", 3)), (-3.5 / 8, -3.5 / 8), atol=0.06)
+    np.testing.assert_allclose(cell_offset(maps("same", 3)), (3.5 / 8, 3.5 / 8), atol=0.15)
+    np.testing.assert_allclose(cell_offset(maps("valid", 3)), (-3.5 / 8, -3.5 / 8), atol=0.15)
     np.testing.assert_allclose(cell_offset(squares.make_bundle().streams["keyframe"].feature_map), 0, atol=1e-5)
-    moved = picture.enlarge(np.eye(4)[None], (40, 40), View(offset=(0.5, 0.5)))[0]
-    assert moved[15, 15] == pytest.approx(moved[24, 24], abs=1e-4) and moved[0, 0] == pytest.approx(1.0)
+    moved = picture.enlarge(np.pad([[1.0]], ((1, 2), (1, 2))), (40, 40), View(offset=(0.5, 0.25)))
+    assert np.unravel_index(int(moved.argmax()), moved.shape) in ((19, 17), (20, 17))
 
 
 def test_blend_by_hand():
