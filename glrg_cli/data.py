@@ -37,7 +37,8 @@ _VERIFY_EXAMPLES = """\
 example:
   glrg data verify data/msrvtt
 
-Exit code 4, with the list of problems, when counts, ids, splits, shapes, values or hashes are wrong."""
+Exit code 4, with the list of problems, when counts, ids, splits, shapes, values or hashes are wrong. Video files that
+cannot be read are listed and are no problem of the dataset."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +83,7 @@ def _add_import(actions: argparse._SubParsersAction) -> None:
 def _add_verify(actions: argparse._SubParsersAction) -> None:
     parser = actions.add_parser("verify", help="check a dataset folder whole", epilog=_VERIFY_EXAMPLES)
     parser.add_argument("dataset", metavar="DATASET", type=Path, help="a dataset folder")
+    parser.add_argument("--skip-videos", action="store_true", help="do not open the video files")
 
 
 def _run_import(args: argparse.Namespace, console: Console) -> int:
@@ -107,11 +109,13 @@ def _run_import(args: argparse.Namespace, console: Console) -> int:
 def _run_verify(args: argparse.Namespace, console: Console) -> int:
     from glrg_tf.data.verify import verify
 
-    with console.progress(None, "verifying", "files"):
-        report = verify(args.dataset)
+    with console.progress(None, "verifying", "videos") as bar:
+        report = verify(args.dataset, videos=not args.skip_videos, progress=lambda done, total: bar.update(1))
     _show_splits(console, f"{report.name} in {args.dataset}", report.splits)
     for warning in report.warnings:
         console.warning(warning)
+    for video_id, what in report.undecodable:
+        console.warning(f"the video of '{video_id}' cannot be read: {what}")
     for problem in report.problems:
         console.error(problem)
     if report.sound:
@@ -126,6 +130,7 @@ def _run_verify(args: argparse.Namespace, console: Console) -> int:
             "streams": report.streams,
             "problems": report.problems,
             "warnings": report.warnings,
+            "undecodable": [{"id": video_id, "error": what} for video_id, what in report.undecodable],
         }
     )
     return 0 if report.sound else EXIT_REFUSED

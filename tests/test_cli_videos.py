@@ -141,6 +141,17 @@ def test_an_encoder_that_did_not_make_the_features_is_refused(root, dataset, cap
     assert "did you mean 'keyframe'" in capsys.readouterr().err
 
 
+def test_verify_lists_videos_that_cannot_be_read(root, capsys):
+    rows = [{"video": f"clips/{name}.mp4", "caption": "a cat", "split": "train"} for name in ("clip00", "clip01a")]
+    (root / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["data", "import", "table", str(root / "some.jsonl"), "--out", str(root / "some")]) == 0
+    capsys.readouterr()
+    report = run(capsys, "data", "verify", root / "some")
+    assert [row["id"] for row in report["undecodable"]] == ["clip01a"]
+    assert "not a video" in report["undecodable"][0]["error"]
+    assert run(capsys, "data", "verify", root / "some", "--skip-videos")["undecodable"] == []
+
+
 # === caption ===
 def test_mixed_inputs_keep_their_order_and_bad_ones_their_place(root, dataset, capsys):
     rows = run(

@@ -6,7 +6,7 @@ Problems make the data wrong; warnings say what is missing. Nothing is changed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from glrg_tf.data.dataset import (
 )
 from glrg_tf.data.feature_store import FeatureStore
 from glrg_tf.data.record import VideoRecord, check_records
+from glrg_tf.data.verify_videos import undecodable_videos
 from glrg_tf.errors import DataError
 from glrg_tf.io import atomic
 from glrg_tf.text.vocabulary import Vocabulary
@@ -40,6 +41,7 @@ class VerifyReport:
         streams: width of every feature stream.
         problems: what makes the data wrong, one sentence each.
         warnings: what is missing, one sentence each.
+        undecodable: id of every video file that cannot be read, with what is wrong.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class VerifyReport:
     streams: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    undecodable: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
@@ -55,8 +58,15 @@ class VerifyReport:
         return not self.problems
 
 
-def verify(folder: str | os.PathLike[str]) -> VerifyReport:
-    """Checks a dataset folder whole: every caption, every feature, every hash.
+def verify(
+    folder: str | os.PathLike[str], *, videos: bool = True, progress: Callable[[int, int], None] | None = None
+) -> VerifyReport:
+    """Checks a dataset folder whole: every caption, every feature, every hash, every video.
+
+    Args:
+        folder: the dataset.
+        videos: whether video files are opened.
+        progress: told (videos looked at, videos in all).
 
     Raises:
         DataError: `folder` is no dataset folder at all, or its `dataset.json` is malformed.
@@ -72,6 +82,8 @@ def verify(folder: str | os.PathLike[str]) -> VerifyReport:
     if report.splits != description["splits"] and records:
         report.problems.append(f"{DESCRIPTION} counts {description['splits']}, the files hold {report.splits}")
     _check_videos(report, records)
+    if videos:
+        report.undecodable = undecodable_videos(records, report.folder, progress)
     return report
 
 
@@ -123,7 +135,6 @@ def _check_features(report: VerifyReport, records: Sequence[VideoRecord], descri
 
 
 def _check_videos(report: VerifyReport, records: Sequence[VideoRecord]) -> None:
-    # Existence only; whether a file decodes is found out by `glrg extract`, which lists those that do not.
     gone = [record.id for record in records if record.video and not (report.folder / record.video).is_file()]
     if gone:
         report.warnings.append(f"{len(gone)} video files are not where the dataset says ({_mention(gone)})")
