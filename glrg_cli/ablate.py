@@ -16,9 +16,9 @@ DESCRIPTION = "Trains the same captioner on parts of what there is, and prints w
 STREAMS = "which of the streams are needed: every subset of them, several seeds each (Table 2)"
 EXAMPLES = """\
 examples:
-  glrg ablate streams --data data/world/dataset --out runs/table2
+  glrg ablate streams --data data/dataset --out runs/table2
   glrg ablate streams --data data/msrvtt --out runs/table2 --recipe dxe --seeds 1
-  glrg ablate streams --data data/world/dataset --out runs/table2 --epochs 20 --set model.hidden_size=64
+  glrg ablate streams --data data/dataset --out runs/table2 --epochs 20 --set model.hidden_size=64
 
 An interrupted study goes on where it was: run the same command again."""
 

@@ -122,7 +122,12 @@ def read_study(folder: str | os.PathLike[str]) -> list[StudyRow]:
         row = documents.read_json(file, error=DataError)
         found.setdefault(tuple(row["streams"]), {})[int(row["seed"])] = row["scores"]
     rows = []
-    for names, by_seed in sorted(found.items(), key=lambda item: len(item[0])):
+    order = max(found, key=len, default=())  # the streams in the dataset's order
+
+    def place(item: tuple[tuple[str, ...], Any]) -> tuple[int, list[int]]:
+        return len(item[0]), [order.index(name) if name in order else len(order) for name in item[0]]
+
+    for names, by_seed in sorted(found.items(), key=place):
         seeds = tuple(sorted(by_seed))
         scores = {metric: tuple(by_seed[seed][metric] for seed in seeds) for metric in METRICS}
         rows.append(StudyRow(names, seeds, scores))
