@@ -71,6 +71,7 @@ class Work:
     texts: tuple[str, ...]  # their captions, offline
     offline_s: float  # seconds a video takes offline, in batches
     width: int  # D
+    vocabulary: int = 0  # V
 
     def check(self, number: int, answer: bytes) -> bool:
         """Whether an answer has the offline caption."""
@@ -84,7 +85,8 @@ def prepare(captioner: Any, features: np.ndarray) -> Work:
     found = captioner.generate(features)
     spent = (time.perf_counter() - started) / len(features)
     bodies = tuple(json.dumps({"instances": [{"features": row}]}).encode() for row in features.tolist())
-    return Work(bodies, tuple(captions[0].text for captions in found), spent, features.shape[1])
+    texts = tuple(captions[0].text for captions in found)
+    return Work(bodies, texts, spent, features.shape[1], len(captioner.vocabulary))
 
 
 @contextlib.contextmanager
@@ -261,7 +263,13 @@ def run(captioner: str | None, vocabulary: int, requests: int, videos: int, repo
         report(f"overload: room for {SMALL_QUEUE} videos")
         with running(folder, "--max-queue", str(SMALL_QUEUE), "--max-batch", "4") as server:
             rows.append(overloaded(server, work, max(200, requests // 4)))
-    common = {"vocabulary": vocabulary, "reference_s": None, "ratio": None, "floor_s": None, "fraction_of_floor": None}
+    common = {
+        "vocabulary": work.vocabulary,
+        "reference_s": None,
+        "ratio": None,
+        "floor_s": None,
+        "fraction_of_floor": None,
+    }
     return [{**common, "ours_s": None, **row} for row in rows]
 
 
