@@ -20,6 +20,7 @@ from glrg_tf.io import atomic
 if TYPE_CHECKING:
     import numpy as np
 
+    from glrg_cli.html.markup import Html
     from glrg_tf.captioner.captioner import Caption, VideoCaptioner
     from glrg_tf.video.reader import Frames
 
@@ -51,6 +52,7 @@ class Clip:
         counts: frames expected, decoded and used by the encoders.
         warnings: what the user should know of the file.
         error: why it could not be read.
+        saliency: where the words of its best caption looked, where that was asked for.
     """
 
     item: VideoItem
@@ -61,6 +63,7 @@ class Clip:
     counts: tuple[int, int, int] = (0, 0, 0)
     warnings: tuple[str, ...] = ()
     error: VideoError | None = None
+    saliency: Html | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beam", type=integer(1), metavar="K", help="hypotheses kept (default: the captioner's)")
     parser.add_argument("--n", type=integer(1), default=3, metavar="N", help="captions a video (default: 3)")
     parser.add_argument("--workers", type=integer(1, 256), metavar="N", help="decoding processes (default: one a core)")
+    parser.add_argument("--explain", action="store_true", help="show where each word of the best caption looked")
     parser.add_argument("--title", metavar="TEXT", help="head of the page")
     parser.add_argument("--note", metavar="TEXT", action="append", default=[], help="a paragraph under the head")
 
@@ -95,6 +99,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     add_frames(clips, args.workers, console)
     for clip in clips:
         clip.references = references_of(clip.item, references)
+    if args.explain:
+        explain_clips(captioner, clips, console)
     scores = score(clips) if references else None
     seconds = time.monotonic() - started
 
@@ -152,6 +158,20 @@ def add_frames(clips: Sequence[Clip], workers: int | None, console: Console) -> 
             bar.update(1)
             if not isinstance(frames, VideoError):
                 readable[number].frames = frames
+
+
+def explain_clips(captioner: VideoCaptioner, clips: Sequence[Clip], console: Console) -> None:
+    """Adds where the words of each best caption looked."""
+    from glrg_cli.html.saliency import saliency_panel
+    from glrg_tf.explain.video import Explainer, ExplainSettings
+
+    explainer, settings = Explainer(captioner), ExplainSettings(max_frames=32, concepts=False)
+    readable = [clip for clip in clips if clip.error is None and clip.captions and clip.captions[0].text]
+    with console.progress(len(readable), "explaining", "videos") as bar:
+        for clip in readable:
+            found = explainer.explain(clip.item.path, clip.captions[0].text, settings)
+            clip.saliency = saliency_panel(found, clip.item.path)
+            bar.update(1)
 
 
 def score(clips: Sequence[Clip]) -> dict[str, float] | None:

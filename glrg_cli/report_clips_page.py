@@ -84,6 +84,7 @@ def _card(clip: Clip) -> Html:
         [tag("h3", "also"), tag("ul", [tag("li", c.text, " ", _score(c)) for c in others], class_="sentences")]
         if others
         else None,
+        clip.saliency,
         _people(clip.references),
         [[tag("h3", stream.replace("_", " ")), parts.bars(words)] for stream, words in clip.words.items()],
         parts.facts(_facts(clip)),

@@ -174,7 +174,9 @@ def _batches(
     split: Split, dataset: CaptionDataset, vocabulary: Vocabulary, config: S2VTConfig, settings: S2VTTraining
 ) -> CaptionBatches:
     tokenizer = get_tokenizer(dataset.tokenizer)
-    ids = [np.stack([vocabulary.encode(tokenizer(text), config.max_length) for text in c]) for c in split.captions]
+    words = [[tokenizer(text) for text in captions] for captions in split.captions]
+    length = min(config.max_length, 2 + max(len(tokens) for captions in words for tokens in captions))
+    ids = [np.stack([vocabulary.encode(tokens, length) for tokens in captions]) for captions in words]
 
     def positions(rows: np.ndarray) -> np.ndarray:
         videos = [

@@ -27,6 +27,9 @@ code { font-size: .9em; background: var(--line); border-radius: 4px; padding: .0
 .card > :first-child { margin-top: 0; }
 .card.failed { border-color: var(--bad); }
 .film { display: grid; gap: 2px; }
+.film.words { display: grid; gap: 4px; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); margin-top: .4rem; }
+figure { margin: 0; }
+figcaption { font-size: .8rem; color: var(--soft); }
 .film img { width: 100%; object-fit: cover; display: block; }
 .card > .film:first-child { margin: -.9rem -1rem .8rem; }
 .name { font-weight: 600; font-size: .85rem; color: var(--soft); margin: 0; }
