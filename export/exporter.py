@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Exporter:
         split: real videos to compare on, and to score smaller forms on; None makes features up.
         report: told what is going on, once a step.
         seed: of the made-up videos.
+        real_frames: uint8 (B, F, H, W, 3), compared on beside made-up ones.
 
     Raises:
         ConfigError: frames are asked for and the captioner has no encoders.
@@ -78,8 +79,10 @@ class Exporter:
         split: Split | None = None,
         report: Report = lambda text: None,
         seed: int = 1,
+        real_frames: Sequence[np.ndarray] = (),
     ) -> None:
         self.captioner, self.request, self.split, self.report, self.seed = captioner, request, split, report, seed
+        self.real_frames = tuple(real_frames)
         self.beam = captioner.decoding.beam_size if request.beam is None else request.beam
         self.bundle = captioner.encoders if request.with_encoder else None
         if request.with_encoder and self.bundle is None:
@@ -187,7 +190,9 @@ class Exporter:
         litert = artefact.format == "litert"
         run = runners.open_litert(path) if litert else runners.open_onnx(path)
         if artefact.frames:
-            found_frames = frames_parity.check_hypotheses(artefact.path, run, self.captioner, self.bundle, self.beam)
+            found_frames = frames_parity.check_hypotheses(
+                artefact.path, run, self.captioner, self.bundle, self.beam, self.real_frames
+            )
             return (found_frames,), None, run
         if artefact.form == "int8":
             agreement, regret = smaller.check_int8(artefact.path, run, reference)
@@ -205,7 +210,7 @@ class Exporter:
             if name in _CHECKS:
                 found.append(_CHECKS[name](full, run, reference))
             elif name == "from_frames":
-                found.append(frames_parity.check_best(full, run, captioner, bundle, self.beam))
+                found.append(frames_parity.check_best(full, run, captioner, bundle, self.beam, self.real_frames))
             elif name == "explain_frames":
                 found.append(explain_parity.check_frames(full, run, captioner, bundle))
             else:

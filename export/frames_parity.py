@@ -6,8 +6,10 @@ the plan looks at, upright and lying pictures, smaller and larger than the encod
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -16,28 +18,36 @@ from export.probes import Probes
 from export.runners import Run
 from glrg_tf.captioner.captioner import VideoCaptioner
 from glrg_tf.encoders.bundle import EncoderBundle
+from glrg_tf.encoders.extract_items import list_videos
+from glrg_tf.errors import DataError, VideoError
+from glrg_tf.video.reader import read_frames
 
 # Networks of many layers stand before the decoder: their rounding comes on top of its own.
 TOLERANCE = 2e-4
+_REAL_VIDEOS, _REAL_FRAMES, _REAL_SIDE = 4, 64, 192
 _SHAPES = ((1, 1, 40, 56), (2, 7, 48, 48), (1, 60, 150, 110), (3, 33, 64, 96))  # videos, frames, height, width
 
 
-def check_hypotheses(name: str, run: Run, captioner: VideoCaptioner, bundle: EncoderBundle, beam: int) -> Agreement:
-    """Compares an artefact that gives all K hypotheses (see `parity.check_hypotheses`).
+def check_hypotheses(
+    name: str, run: Run, captioner: VideoCaptioner, bundle: EncoderBundle, beam: int, real: Sequence[np.ndarray] = ()
+) -> Agreement:
+    """Compares an artefact that gives all K hypotheses (see `parity.check_hypotheses`), on `real` frames too.
 
     Raises:
         ExportError: it differs on some frames.
     """
-    return _compare(check_batch, name, run, captioner, bundle, beam)
+    return _compare(check_batch, name, run, captioner, bundle, beam, real)
 
 
-def check_best(name: str, run: Run, captioner: VideoCaptioner, bundle: EncoderBundle, beam: int) -> Agreement:
-    """Compares an artefact that gives one caption a video (see `parity.check_best`).
+def check_best(
+    name: str, run: Run, captioner: VideoCaptioner, bundle: EncoderBundle, beam: int, real: Sequence[np.ndarray] = ()
+) -> Agreement:
+    """Compares an artefact that gives one caption a video (see `parity.check_best`), on `real` frames too.
 
     Raises:
         ExportError: it differs on some frames.
     """
-    return _compare(check_best_batch, name, run, captioner, bundle, beam)
+    return _compare(check_best_batch, name, run, captioner, bundle, beam, real)
 
 
 @functools.cache
@@ -58,6 +68,22 @@ def probe_frames() -> tuple[np.ndarray, ...]:
     return tuple(made)
 
 
+def real_frames(dataset: str | os.PathLike[str], ids: Collection[str]) -> list[np.ndarray]:
+    """The first frames of a few videos of a data set: uint8 (1, F, H, W, 3) each; none where it has no files."""
+    try:
+        items = [item for item in list_videos(dataset) if item.id in ids]
+    except DataError:
+        return []
+    found: list[np.ndarray] = []
+    for item in items:
+        with contextlib.suppress(VideoError):  # a file that cannot be read is told by `glrg data verify`
+            frames = read_frames(item.path, lambda count: np.arange(min(count, _REAL_FRAMES)), max_side=_REAL_SIDE)
+            found.append(frames.images[None])
+        if len(found) == _REAL_VIDEOS:
+            break
+    return found
+
+
 def encode(captioner: VideoCaptioner, bundle: EncoderBundle, frames: np.ndarray) -> np.ndarray:
     """Features float32 (B, D) of frames uint8 (B, F, H, W, 3), without the exported graph."""
     rows = []
@@ -75,9 +101,10 @@ def _compare(
     captioner: VideoCaptioner,
     bundle: EncoderBundle,
     beam: int,
+    real: Sequence[np.ndarray],
 ) -> Agreement:
     found = []
-    for frames in probe_frames():
+    for frames in (*probe_frames(), *real):
         probes = Probes(encode(captioner, bundle, frames), ("frames",) * len(frames))
         reference = Reference(captioner, probes, beam)
         found.append(check(f"{name}, frames {frames.shape}", run_whole(run, frames), reference, TOLERANCE))

@@ -65,7 +65,9 @@ def is_export(folder: Path) -> bool:
 
 def write(folder: Path, exporter: Exporter, results: list[Result], provenance: Provenance) -> dict[str, Any]:
     """Writes card and manifest, the last files of an export, and returns the manifest without the list of files."""
-    weights = sum(value.size for value in exporter.captioner.model.get_weights().values())
+    weights = 4 * sum(value.size for value in exporter.captioner.model.get_weights().values())
+    networks = [] if exporter.frames_model is None else exporter.frames_model.networks
+    encoder_weights = 4 * sum(network.count_params() for network in networks)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -76,9 +78,9 @@ def write(folder: Path, exporter: Exporter, results: list[Result], provenance: P
         "decoding": to_dict(exporter.captioner.decoding) | {"beam_size": exporter.beam},
         "vocabulary": {"file": "vocabulary.json", "tokenizer": exporter.captioner.vocabulary.tokenizer},
         "encoder": None if exporter.bundle is None else {"fingerprint": exporter.bundle.fingerprint},
-        "weights_bytes": 4 * weights,
+        "weights_bytes": {"captioner": weights, "encoder": encoder_weights},
         "versions": {"python": platform.python_version(), **_versions()},
-        "artefacts": [_entry(result, 4 * weights) for result in results],
+        "artefacts": [_entry(result, weights, encoder_weights) for result in results],
     }
     del content["captioner"]["card"]
     atomic.write_text(folder / "model_card.md", _card(content, provenance, exporter))
@@ -86,8 +88,10 @@ def write(folder: Path, exporter: Exporter, results: list[Result], provenance: P
     return content
 
 
-def _entry(result: Result, weights: int) -> dict[str, Any]:
+def _entry(result: Result, weights: int, encoder_weights: int) -> dict[str, Any]:
     artefact = result.artefact
+    if artefact.frames or (artefact.format, artefact.form) == ("saved_model", "float32"):
+        weights += encoder_weights  # the files that hold them
     entry: dict[str, Any] = {
         "path": artefact.path,
         "format": artefact.format,
@@ -135,7 +139,7 @@ def _card(content: dict[str, Any], provenance: Provenance, exporter: Exporter) -
         "",
         "## Files",
         "",
-        "| file | reads | weights | MB | of float32 weights | agrees with Keras on | ties | largest difference |",
+        "| file | reads | weights | MB | of its float32 weights | agrees with Keras on | ties | largest difference |",
         "|---|---|---|---|---|---|---|---|",
         *[_file_row(entry) for entry in content["artefacts"]],
         "",

@@ -69,6 +69,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         dataset.records(args.split)  # a wrong split is told before TensorFlow is loaded
 
     from export.exporter import Exporter
+    from export.frames_parity import real_frames
     from export.manifest import Provenance
     from glrg_tf.captioner.captioner import VideoCaptioner
     from training.material import open_split
@@ -84,7 +85,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         captioner.encoders = EncoderBundle.load(args.encoder)
     split = open_split(dataset, args.split, captioner.config) if dataset is not None else None
 
-    exporter = Exporter(captioner, request, split, console.info, 1 if args.seed is None else args.seed)
+    frames = real_frames(args.data, split.ids) if split is not None and request.with_encoder else []
+    seed = 1 if args.seed is None else args.seed
+    exporter = Exporter(captioner, request, split, console.info, seed, frames)
     exporter.target(args.out)
     with console.progress(exporter.steps(), "exporting", "steps") as progress:
 
