@@ -7,8 +7,8 @@ from typing import Literal
 
 from glrg_tf.errors import ConfigError
 
-# Modules with `NAMES` and `resolve(name) -> captioner folder`. Named, not imported: the zoo converts foreign checkpoints
-# into captioners, so it stands below this room.
+# Modules with `NAMES` and `resolve(name) -> captioner folder`. Named, not imported: the zoo converts foreign
+# checkpoints into captioners, so it stands below this room.
 PRESET_PROVIDERS = ("glrg_tf.captioner.shipped_presets", "glrg_tf.convert.zoo_presets")
 
 RELEASE_STREAMS = (("long_range", 300), ("short_range", 400), ("keyframe", 1000))
