@@ -1,5 +1,5 @@
 # make test   sets up .venv on a fresh machine, then lint, type check and the test suite
-# make demo   the whole path (import, train, score, caption) on a small made-up dataset, in minutes
+# make demo   the whole path on a rendered sample world: encoders, captioner, scores, export, report
 # make lint   lint and type check alone
 # make clean  removes what these made
 # Another interpreter: make test PYTHON=/path/to/python3.12
