@@ -25,15 +25,10 @@ EPOCH_STEPS = 3  # 16 videos in batches of 6
 
 def train_one(world: str, run: str, way: str, phase: str, steps: int, start: str | None) -> dict[str, Any]:
     """Trains one phase in this process; losses of every step, weights and the val split's captions."""
-    import tensorflow as tf
-
     from glrg_tf.captioner.captioner import VideoCaptioner
     from tests.training.conftest import CONFIG, PHASE
     from training import curriculum, distribution, loop, material
 
-    if way == "mirrored":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = distribution.make_strategy("auto" if way != "mirrored" else "mirrored")
     losses: list[float] = []
     build = loop.steps.build_train_step
@@ -56,6 +51,7 @@ def train_one(world: str, run: str, way: str, phase: str, steps: int, start: str
     config = dataclasses.replace(CONFIG, xe=settings, dxe=settings, dr=settings)
     plan = curriculum.make_plan(world, run, config, (phase,), start=start)
     best = curriculum.train(plan, strategy=strategy)[phase]
+    loop.steps.build_train_step = build
     captioner = VideoCaptioner.from_preset(best)
     captions = captioner.generate(material.open_split(plan.dataset, "val", captioner.config).features())
     return {
@@ -67,8 +63,14 @@ def train_one(world: str, run: str, way: str, phase: str, steps: int, start: str
 
 def run_way(world: Path, run: Path, way: str, phase: str, steps: int, start: str | None = None) -> list[dict[str, Any]]:
     """One training; the report of each of its processes."""
-    command = [sys.executable, "-m", __spec__.name if __spec__ else __name__, "--one"]
-    command += [str(world), str(run), way, phase, str(steps), start or ""]
+    return [reports[0] for reports in run_jobs([(world, run, way, phase, steps, start or "")])]
+
+
+def run_jobs(jobs: list[tuple[Any, ...]]) -> list[list[dict[str, Any]]]:
+    """Trainings one after the other (arguments of `train_one`), each process's reports of all of them."""
+    command = [sys.executable, "-m", __spec__.name if __spec__ else __name__]
+    command += [word for job in jobs for word in ("--one", *map(str, job))]
+    way, phase = jobs[0][2], jobs[0][3]
     environments = [dict(os.environ)]
     if way == "workers":
         workers = [f"localhost:{port}" for port in free_ports(2)]
@@ -90,7 +92,7 @@ def run_way(world: Path, run: Path, way: str, phase: str, steps: int, start: str
             lines = [line for line in out.splitlines() if line.startswith("RESULT ")]
             if not lines:
                 raise RuntimeError(f"{way} {phase}: {errors[-3000:]}")
-            reports.append(json.loads(lines[0][7:]))
+            reports.append([json.loads(line[7:]) for line in lines])
     finally:
         for process in processes:
             process.kill()
@@ -122,11 +124,16 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--one", nargs=6)
+    parser.add_argument("--one", nargs=6, action="append")
     args = parser.parse_args()
     if args.one:
-        world, run, way, phase, steps, start = args.one
-        print("RESULT " + json.dumps(train_one(world, run, way, phase, int(steps), start or None)))
+        if any(job[2] == "mirrored" for job in args.one):
+            import tensorflow as tf
+
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        for world, run, way, phase, steps, start in args.one:
+            print("RESULT " + json.dumps(train_one(world, run, way, phase, int(steps), start or None)), flush=True)
         return
     from tests.training.conftest import write_world
 

@@ -18,14 +18,16 @@ STEPS = 4  # the second epoch has begun; `python -m tests.training.distributed_r
 @pytest.mark.slow
 def test_replicas_and_workers_equal_one_device(world, tmp_path):
     """DR: drawn captions, rewards, dropout. DXE's divisor, the global batch's tokens, is tested by the two workers."""
-    start = None
-    for phase, way in (("dxe", "workers"), ("dr", "mirrored")):
-        one = distributed_run.run_way(world, tmp_path / f"{phase}-one", "one", phase, STEPS, start)[0]
-        for report in distributed_run.run_way(world, tmp_path / f"{phase}-{way}", way, phase, STEPS, start):
-            loss, weights, same = distributed_run.difference(one, report)
-            assert loss < 1e-5 and weights < 2e-5 and same, (phase, way, loss, weights)
-        start = str(tmp_path / "dxe-one")
-        assert len((tmp_path / f"{phase}-{way}" / "metrics.jsonl").read_text().splitlines()) == 2  # one writer
+    start = tmp_path / "dxe-one"
+    jobs = [(start, "one", "dxe", STEPS, ""), (tmp_path / "dr-one", "one", "dr", STEPS, start)]
+    jobs.append((tmp_path / "dr-mirrored", "mirrored", "dr", STEPS, start))
+    ((dxe, dr, mirrored),) = distributed_run.run_jobs([(world, *job) for job in jobs])
+    workers = distributed_run.run_way(world, tmp_path / "workers", "workers", "dxe", STEPS)
+    assert len(workers) == 2
+    for one, other in ((dr, mirrored), *((dxe, worker) for worker in workers)):
+        loss, weights, same = distributed_run.difference(one, other)
+        assert loss < 1e-5 and weights < 2e-5 and same, (loss, weights)
+    assert len((tmp_path / "workers" / "metrics.jsonl").read_text().splitlines()) == 2  # one writer
 
 
 def test_places_cover_a_batch_once_for_any_number_of_parts():
