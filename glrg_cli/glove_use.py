@@ -56,6 +56,12 @@ def add_parsers(actions: Any) -> None:
     embed.add_argument(
         "--concatenate", choices=("none", "rgb", "both"), default="none", help="write concatenations too (see below)"
     )
+    embed.add_argument(
+        "--scale",
+        choices=("auto", "unit", "raw"),
+        default="auto",
+        help="unit: embeddings are 1 long on average; auto: unit beside other streams of a features.h5, else raw",
+    )
     embed.add_argument("--events", metavar="DATASET", type=Path, help="write the clips of this dataset's events only")
     embed.add_argument("--clip-seconds", metavar="S", type=float, default=2.56, help="for --events (default: 2.56)")
     embed.add_argument("--pooled", action="store_true", help="one mean vector a video in the .h5, not one a clip")
@@ -100,7 +106,9 @@ def _embed(args: argparse.Namespace, console: Console) -> int:
             records = CaptionDataset.load(args.events).records()
             made = write_events(glove, stacks, records, args.out, clip_seconds=args.clip_seconds, **shared)
         elif to_file:
-            made = write_stream(glove, stacks, args.out, pooled=args.pooled, replace=in_place, **shared)
+            unit = args.scale == "unit" or (args.scale == "auto" and stacks.source["kind"] == "features")
+            shared |= {"scale": glove.unit if unit else 1.0, "replace": in_place}
+            made = write_stream(glove, stacks, args.out, pooled=args.pooled, **shared)
         else:
             made = write_folder(glove, stacks, args.out, concatenation=args.concatenate, **shared)
     if made.get("missing"):
@@ -131,6 +139,12 @@ def _check_embed(args: argparse.Namespace) -> tuple[list[Path], bool, bool]:
         (args.events and not to_file, "the features of events are a features.h5", "--out", "--out NAME.h5"),
         (args.clip_seconds <= 0, "a clip lasts longer than that", "--clip-seconds", "64 frames at 25 a second: 2.56"),
         (to_file and args.concatenate != "none", "concatenations are a folder of stacks", "--out", "--out FOLDER"),
+        (
+            args.scale == "unit" and (not to_file or args.events),
+            "published files hold e itself",
+            "--scale",
+            "leave it out",
+        ),
         (args.pooled and not to_file, "pooled streams belong into a features.h5", "--out", "--out NAME.h5"),
         (args.pooled and args.events, "events keep every clip; they are pooled on reading", "--pooled", "leave it out"),
         (

@@ -101,6 +101,13 @@ class VisualGlove:
         """The embedding of every word, e = w + w̃, float32 (V, d)."""
         return (self.weights.centre + self.weights.context) * self.seen[:, None]
 
+    @functools.cached_property
+    def unit(self) -> float:
+        """One over the mean length of the training clips' embeddings: the factor that makes them 1 long on average."""
+        lengths = np.linalg.norm(self.vectors, axis=1)[self.clips.words]
+        mean = float(lengths.mean(dtype=np.float64))
+        return 1.0 / mean if mean > 0 else 1.0
+
     def words(self, rows: np.ndarray) -> np.ndarray:
         """Returns the visual word of every clip, int32 (T,), of features float32 (T, D).
 

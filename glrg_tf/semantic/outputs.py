@@ -87,6 +87,7 @@ def write_stream(
     out: str | os.PathLike[str],
     *,
     pooled: bool = False,
+    scale: float = 1.0,
     replace: bool = False,
     workers: int | None = None,
     progress: Progress = lambda clips: None,
@@ -101,6 +102,8 @@ def write_stream(
         stacks: clips of the width and source it was trained on.
         out: the file; must not exist, unless `replace`. It may be the source itself.
         pooled: one mean vector a video instead of one a clip.
+        scale: factor of the embeddings. Beside probabilities `glove.unit` serves a captioner better than 1: embeddings
+            are several times as long as a row of probabilities and drown it (docs/visual-glove.md).
         replace: whether an existing file gives way.
         workers: threads that look up words.
         progress: told how many more clips are done.
@@ -112,15 +115,16 @@ def write_stream(
     if Path(out).exists() and not replace:
         raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
     words = _words(glove, stacks, workers, progress)
+    vectors = glove.vectors * np.float32(scale)
 
     def embeddings() -> Iterator[np.ndarray]:
         for number in range(stacks.videos):
-            own = glove.vectors[words[slice(*stacks.span(number))]]
+            own = vectors[words[slice(*stacks.span(number))]]
             yield own.mean(axis=0, keepdims=True, dtype=np.float64) if pooled else own
 
     counts = np.diff(stacks.offsets)
     own_counts = None if pooled else counts
-    semantic = StreamValues(embeddings(), glove.dimensions, own_counts, stream_attributes(glove))
+    semantic = StreamValues(embeddings(), glove.dimensions, own_counts, stream_attributes(glove, scale))
     if stacks.source["kind"] == "features":
         add_stream(stacks.source["path"], out, STREAM, semantic)
     else:
@@ -134,7 +138,7 @@ def write_stream(
     return {"videos": stacks.videos, "clips": len(stacks), "width": glove.dimensions, "pooled": pooled}
 
 
-def stream_attributes(glove: VisualGlove) -> Attributes:
+def stream_attributes(glove: VisualGlove, scale: float = 1.0) -> Attributes:
     """Returns what the stream `semantic` says of its making."""
     return {
         "producer": "Visual GloVe",
@@ -142,6 +146,7 @@ def stream_attributes(glove: VisualGlove) -> Attributes:
         "words": glove.codebook.words,
         "window": glove.config.window,
         "dimensions": glove.dimensions,
+        "scale": scale,
         "weight": "1/distance" if glove.config.compat == "off" else "reference",
         "source": " + ".join(map(str, glove.source["streams"])),
     }

@@ -157,6 +157,7 @@ def test_stream_of_a_features_file(tmp_path: pathlib.Path, stacks_folder: pathli
         glove = train(stacks, CODEBOOK, dataclasses.replace(GLOVE, epochs=3))
         write_stream(glove, stacks, tmp_path / "g.h5")
         write_stream(glove, stacks, tmp_path / "p.h5", pooled=True)
+        write_stream(glove, stacks, tmp_path / "u.h5", scale=glove.unit)
         with pytest.raises(ConfigError, match="already exists"):
             write_stream(glove, stacks, tmp_path / "g.h5")
     with FeatureStore(tmp_path / "g.h5") as store, FeatureStore(tmp_path / "p.h5") as mean:
@@ -169,6 +170,11 @@ def test_stream_of_a_features_file(tmp_path: pathlib.Path, stacks_folder: pathli
         np.testing.assert_array_equal(store.read(ids, ["long_range"]), pooled)
         assert not mean.has_positions("semantic")
         np.testing.assert_allclose(store.read(ids, ["semantic"]), mean.read(ids, ["semantic"]), atol=1e-6)
+    with FeatureStore(tmp_path / "u.h5") as store:
+        unit = np.concatenate([store.positions(name, "semantic") for name in ids])
+        assert np.linalg.norm(unit, axis=1).mean() == pytest.approx(1.0, abs=1e-4)
+        np.testing.assert_allclose(unit[0], glove.embed(values[0][:1])[0] * glove.unit, rtol=1e-5)
+        assert store.stream_attributes["semantic"]["scale"] == pytest.approx(glove.unit)
     other = {"keyframe": {"backbone": "two"}}
     write_features(tmp_path / "o.h5", ids, {"keyframe": values}, None, other)
     with (
