@@ -12,7 +12,7 @@ empty. Behind a sentence's end the values are 0. Scaling to maps is the client's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import tensorflow as tf
 
@@ -23,10 +23,33 @@ from glrg_tf.encoders.positions import frame_indices
 from glrg_tf.encoders.resize import resize_frames
 
 if TYPE_CHECKING:
-    from export.signatures import CaptionModule
+    import keras
+
+    from glrg_tf.captioner.model import CaptionerModel
     from glrg_tf.encoders.stream import StreamEncoder
+    from glrg_tf.video.sampling import FramePlan
 
 Function = tf.types.experimental.ConcreteFunction
+
+
+class CaptionModule(Protocol):
+    """What these signatures need of `signatures.CaptionModule`, which cannot be imported here: it imports us."""
+
+    @property
+    def feature_size(self) -> int: ...  # noqa: D102
+
+    @property
+    def model(self) -> CaptionerModel: ...  # noqa: D102
+
+    @property
+    def stream_encoders(self) -> tuple[StreamEncoder, ...]: ...  # noqa: D102
+
+    @property
+    def plan(self) -> FramePlan: ...  # noqa: D102
+
+    def columns_of(self, stream: str) -> tuple[int, int]: ...  # noqa: D102
+
+    def weights_scope(self) -> keras.StatelessScope: ...  # noqa: D102
 
 
 def explain(module: CaptionModule) -> Function:
