@@ -101,8 +101,10 @@ def _entry(result: Result, weights: int, encoder_weights: int) -> dict[str, Any]
         "share_of_float32_weights": round(result.size / weights, 4),
         "agreement": [_numbers(dataclasses.asdict(agreement)) for agreement in result.agreements],
     }
-    if result.regret is not None:
+    if result.regret is not None:  # int8: nothing to tie with, see `smaller.check_int8`
         entry["regret_nats_per_word"] = result.regret
+        for agreement in entry["agreement"]:
+            agreement["changed_best_captions"] = agreement.pop("ties")
     if result.change is not None:
         entry["scores"] = dataclasses.asdict(result.change) | {"cider_loss_points": round(result.change.cider_loss, 4)}
     return entry
@@ -159,7 +161,7 @@ def _card(content: dict[str, Any], provenance: Provenance, exporter: Exporter) -
 def _file_row(entry: dict[str, Any]) -> str:
     agreements = entry["agreement"]
     videos = " + ".join(str(agreement["videos"]) for agreement in agreements)
-    ties = " + ".join(_ties(agreement["ties"]) for agreement in agreements)
+    ties = " + ".join(_ties(agreement) for agreement in agreements)
     worst = [agreement[key] for agreement in agreements for key in ("log_prob_difference", "score_difference")]
     known = [value for value in worst if value is not None]
     difference = f"{max(known):.1e}" if known else f"regret {entry['regret_nats_per_word']:.4f} nats a word"
@@ -170,8 +172,9 @@ def _file_row(entry: dict[str, Any]) -> str:
     )
 
 
-def _ties(ties: dict[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in ties.items()) or "0"
+def _ties(agreement: dict[str, Any]) -> str:
+    kinds = agreement["ties"] if "ties" in agreement else agreement["changed_best_captions"]
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "0"
 
 
 def _score_lines(entries: list[dict[str, Any]]) -> list[str]:

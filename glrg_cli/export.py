@@ -131,7 +131,7 @@ def _show(content: dict[str, Any], out: str, console: Console) -> None:
                 f"{entry['bytes'] / 1e6:.2f}",
                 f"{entry['share_of_float32_weights']:.3f}",
                 max(a["videos"] for a in agreements),
-                max(sum(a["ties"].values()) for a in agreements),
+                max(sum(a["ties"].values()) if "ties" in a else 0 for a in agreements),
                 f"{max(known):.1e}" if known else "",
                 f"{entry['scores']['cider_loss_points']:.2f}" if "scores" in entry else "",
             ]

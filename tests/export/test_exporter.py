@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
-from export import exporter, onnx_int8, runners, smaller
+from export import exporter, frames_parity, onnx_int8, runners, smaller
 from export.manifest import Provenance
 from export.onnx_loops import subgraphs, walk
 from export.parity import TOLERANCE, Reference, check_hypotheses
@@ -209,6 +209,10 @@ def test_command_scores_smaller_files_and_leaves_what_is_good(captioner, dataset
     assert atomic.verify_manifest(tmp_path / "out")["made"] == document["made"]
 
 
+def test_a_data_set_without_files_has_no_real_frames(dataset):
+    assert frames_parity.real_frames(dataset, {"video0"}) == []
+
+
 def test_python_m_export_is_the_command(tmp_path):
     ran = subprocess.run([sys.executable, "-m", "export", "--help"], capture_output=True, text=True)
     assert ran.returncode == 0 and "--with-encoder" in ran.stdout
@@ -218,5 +222,10 @@ def test_agreement_is_reported(manifest):
     for entry in manifest["artefacts"]:
         for agreement in entry["agreement"]:
             assert agreement["videos"] >= 3
-            if entry["weights"] != "int8":
+            if entry["weights"] == "int8":
+                assert (
+                    entry["regret_nats_per_word"] < smaller.MAX_REGRET
+                    and agreement["changed_best_captions"] is not None
+                )
+            else:
                 assert agreement["log_prob_difference"] < 2e-4 and not {"made", "frames"} & set(agreement["ties"])
