@@ -146,10 +146,8 @@ class _Demo:
             shutil.copy(self._world / clip.video, videos)
         found = self._glrg("caption", self._run, videos, "--n", 1, quiet=True)  # the table below shows them
         truth = {clip.id: clip.caption for clip in shown}
-        return [
-            {"id": video["id"], "caption": video["captions"][0]["text"], "truth": truth.get(video["id"], "")}
-            for video in found
-        ]
+        rows = [(pathlib.Path(video["id"]).stem, video["captions"][0]["text"]) for video in found]
+        return [{"id": name, "caption": text, "truth": truth[name]} for name, text in rows]
 
     def report(self) -> str:
         """The page of the run where this version has one, with a page of the held-out clips; else that one alone."""

@@ -27,7 +27,8 @@ def test_the_commands_in_order(tmp_path, capsys, monkeypatch):
         if name in ("world", "data"):
             return real(name, words, console)
         documents = {"train": {"final": {"phases": dict.fromkeys(("xe", "dxe", "dr"), phase)}}}
-        documents["caption"] = [{"id": "world00008", "captions": [{"text": "a red ball"}]}]
+        found = sorted((tmp_path / "d" / "held_out").glob("*.mp4"))
+        documents["caption"] = [{"id": str(path), "captions": [{"text": "a red ball"}]} for path in found]
         console.result(documents.get(name, {}))
         return 0
 
@@ -45,6 +46,8 @@ def test_the_commands_in_order(tmp_path, capsys, monkeypatch):
     test = {clip.id for clip in load_truth(tmp_path / "d" / "world") if clip.split == "test"}
     shown = {path.stem for path in (tmp_path / "d" / "held_out").iterdir()}
     assert shown and shown <= test
+    truths = [clip.caption for clip in load_truth(tmp_path / "d" / "world") if clip.id in shown]
+    assert all(truth in said for truth in truths)
 
 
 def test_long_tables_are_cut():
