@@ -5,7 +5,6 @@ All happens in a scratch folder that becomes the output when everything agrees a
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from export.onnx_text import write_text
 from export.parity import LITERT_TOLERANCE, TOLERANCE, Agreement, Reference, check_best, check_hypotheses
 from export.plan import Artefact, ExportRequest, artefacts
 from export.probes import Probes, make_probes
+from export.result import Result
 from export.saved_model import write_saved_model
 from export.signatures import CaptionModule, frames_model_for
 from glrg_tf.captioner.captioner import Caption, VideoCaptioner
@@ -36,25 +36,6 @@ _CHECKS: dict[str, Callable[[str, runners.Run, Reference], Agreement]] = {
     "beam": check_hypotheses,
     "explain": explain_parity.check_items,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """One artefact that was written and found good.
-
-    Attributes:
-        artefact: what it is.
-        size: bytes on disk.
-        agreements: how it agrees with Keras, one a signature.
-        regret: of int8, see `smaller.check_int8`.
-        change: scores on the validation split, where a data set was given.
-    """
-
-    artefact: Artefact
-    size: int
-    agreements: tuple[Agreement, ...]
-    regret: float | None = None
-    change: smaller.ScoreChange | None = None
 
 
 class Exporter:

@@ -9,14 +9,12 @@ import platform
 import re
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from export.result import Exported, Result
 from glrg_tf.captioner.captioner import resolve
 from glrg_tf.config import to_dict
 from glrg_tf.io import atomic
-
-if TYPE_CHECKING:
-    from export.exporter import Exporter, Result
 
 FORMAT, VERSION = "glrg-export", 1
 _PACKAGES = ("glrg-tf", "tensorflow", "keras", "numpy", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
@@ -63,7 +61,7 @@ def is_export(folder: Path) -> bool:
         return False
 
 
-def write(folder: Path, exporter: Exporter, results: list[Result], provenance: Provenance) -> dict[str, Any]:
+def write(folder: Path, exporter: Exported, results: list[Result], provenance: Provenance) -> dict[str, Any]:
     """Writes card and manifest, the last files of an export, and returns the manifest without the list of files."""
     weights = 4 * sum(value.size for value in exporter.captioner.model.get_weights().values())
     networks = [] if exporter.frames_model is None else exporter.frames_model.networks
@@ -124,7 +122,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _card(content: dict[str, Any], provenance: Provenance, exporter: Exporter) -> str:
+def _card(content: dict[str, Any], provenance: Provenance, exporter: Exported) -> str:
     decoding, model = content["decoding"], exporter.captioner.config
     streams = ", ".join(f"{name} ({width})" for name, width in model.streams)
     lines = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import pathlib
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from glrg_cli import vocabularies
 from glrg_cli.common import Console
 from glrg_cli.parser import integer
+from glrg_cli.report_clip import Clip
 from glrg_cli.report_references import read_references, references_of
 from glrg_tf.encoders.extract_items import VideoItem, list_videos
 from glrg_tf.errors import ConfigError, VideoError
@@ -20,9 +20,7 @@ from glrg_tf.io import atomic
 if TYPE_CHECKING:
     import numpy as np
 
-    from glrg_cli.html.markup import Html
-    from glrg_tf.captioner.captioner import Caption, VideoCaptioner
-    from glrg_tf.video.reader import Frames
+    from glrg_tf.captioner.captioner import VideoCaptioner
 
 DESCRIPTION = """\
 Captions videos and writes a page with frames of each, the captions and their alternatives, what people wrote about
@@ -37,33 +35,6 @@ examples:
 
 _FRAMES = 4  # of a video on the page
 _FRAME_SIDE = 320  # pixels of the longer side
-
-
-@dataclasses.dataclass
-class Clip:
-    """One video of the page.
-
-    Attributes:
-        item: which one.
-        captions: best first; none where it could not be read.
-        references: what people wrote.
-        words: by stream, the words that stand out.
-        frames: a few frames with the facts of the file; None where they could not be read.
-        counts: frames expected, decoded and used by the encoders.
-        warnings: what the user should know of the file.
-        error: why it could not be read.
-        saliency: where the words of its best caption looked, where that was asked for.
-    """
-
-    item: VideoItem
-    captions: list[Caption] = dataclasses.field(default_factory=list)
-    references: list[str] = dataclasses.field(default_factory=list)
-    words: dict[str, vocabularies.Words] = dataclasses.field(default_factory=dict)
-    frames: Frames | None = None
-    counts: tuple[int, int, int] = (0, 0, 0)
-    warnings: tuple[str, ...] = ()
-    error: VideoError | None = None
-    saliency: Html | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

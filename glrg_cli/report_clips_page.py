@@ -10,7 +10,7 @@ from glrg_cli.html.markup import Html, Part, page, tag
 from glrg_cli.html.pictures import film
 
 if TYPE_CHECKING:
-    from glrg_cli.report_clips import Clip
+    from glrg_cli.report_clip import Clip
     from glrg_tf.captioner.captioner import Caption, VideoCaptioner
     from glrg_tf.video.reader import VideoProbe
 

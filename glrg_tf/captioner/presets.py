@@ -21,12 +21,12 @@ class CaptionerConfig:
     vocabulary_size: int = 0  # V, specials included; 0 until a vocabulary is known
     streams: tuple[tuple[str, int], ...] = RELEASE_STREAMS  # name and width of each vocabulary, in column order
     feature_pool: Literal["joint", "per_stream"] = "joint"  # one map (release) or one a stream, concatenated (eq. 4)
-    feature_map: Literal["identity", "root"] = "identity"  # "root": square roots of the probabilities (feature_pool.py)
     pool_size: int = 512  # width of each linear map of the feature pool
     embedding_size: int = 512  # word embedding width E
     hidden_size: int = 512  # LSTM width H
     dropout: float = 0.5  # on the video embedding and on the LSTM output, training only
     max_length: int = 30  # label positions: <start>, words, <end>
+    feature_map: Literal["identity", "root"] = "identity"  # "root": square roots of the probabilities (feature_pool.py)
 
     def __post_init__(self) -> None:
         """Refuses sizes no model can have."""

@@ -239,7 +239,7 @@ with strategy.scope():
     optimizer = optimizers.build(1e-2, model.trainable_variables, loss_scale.SkippingAdam)
 step = steps.build_train_step(
     model, CrossEntropy(), optimizer, seed=1, captions_per_video=2, strategy=strategy,
-    form=execution.Execution(precision="float16"), scale=scale,
+    form=execution.Execution(precision="float16"), scale=scale, videos=4,
 )
 labels = np.zeros((4, 2, MODEL.max_length), np.int32)
 labels[:, :, :4] = [1, 5, 6, 7]
