@@ -37,6 +37,7 @@ CLIPS = 500
 _CAPTIONED = 8  # held-out clips shown at the end
 _METRICS = ("Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
 _QUICK = ("--epochs", "2")
+_EPOCHS = {"short-range": ("--epochs", "10")}  # the longest step; 350 clips are learned by then
 _ROWS = 6  # shown of a table
 ENCODERS = ("long-range", "short-range", "keyframe")
 
@@ -116,7 +117,8 @@ class _Demo:
             taught: tuple[object, ...] = ("--labels", self._world)
             if kind == "long-range":  # shares: one annotator who mixes up dusk and dawn does not make it both
                 taught = ("--data", self._dataset, "--set", "targets=share")
-            self._glrg("train-encoder", kind, *taught, "--out", run, "--seed", self._seed, *self._quick)
+            epochs = self._quick or _EPOCHS.get(kind, ())
+            self._glrg("train-encoder", kind, *taught, "--out", run, "--seed", self._seed, *epochs)
         self._title("features", "every clip as three vocabularies")
         self._glrg("train-encoder", "bundle", *runs, "--out", self._encoder)
         self._glrg("extract", self._dataset, "--encoder", self._encoder, "--out", self._dataset / "features.h5")
