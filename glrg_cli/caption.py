@@ -30,7 +30,8 @@ DESCRIPTION = """\
 Captions every input: a video of any codec, a folder of videos, a dataset, a features.h5 of ours, or a file of the
 GL-RG release (`feats` (N, 1700), optional `video_ids`). CAPTIONER is a run of `glrg train`, a captioner folder or a
 preset name. It captions videos by the encoder that it carries; --encoder names another. A score is the natural
-logarithm of the caption's probability (with --compat release: minus the perplexity, as the released code ranks).
+logarithm of the caption's probability, divided by its length where the captioner ranks by that, as those of `glrg
+train` do (with --compat release: minus the perplexity, as the released code ranks).
 
 Exits 3 when some inputs fail and 4 when all do; they are listed."""
 EXAMPLES = """\

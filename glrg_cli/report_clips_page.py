@@ -56,7 +56,9 @@ def _lead(
         "words it knows": f"{captioner.config.vocabulary_size:,}",
         "time": f"{seconds:.0f} s",
     }
-    lead: list[Part] = [*(tag("p", note) for note in notes), parts.facts(facts)]
+    per_word = captioner.decoding.length_normalization > 0
+    meaning = f"Behind a caption stands the natural logarithm of its probability{', a word' if per_word else ''}."
+    lead: list[Part] = [*(tag("p", note) for note in notes), parts.facts(facts), tag("p", meaning)]
     if scores is not None:
         judged = [clip for clip in captioned if clip.references]
         sentences = sum(len(clip.references) for clip in judged)
@@ -99,7 +101,7 @@ def _people(references: Sequence[str]) -> list[Part] | None:
 
 
 def _score(caption: Caption) -> Html:
-    return tag("span", f"{caption.score:.1f}", class_="score", title="natural logarithm of its probability")
+    return tag("span", f"{caption.score:.2f}", class_="score")
 
 
 def _facts(clip: Clip) -> dict[str, Part]:
