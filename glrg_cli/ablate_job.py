@@ -1,0 +1,41 @@
+"""`glrg ablate job`: one job of a study; what `glrg ablate` starts side by side, and what a scheduler may start."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+
+from glrg_cli.common import Console
+
+SUMMARY = "one job of a study, by its folder (what the studies start; for schedulers of one's own)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `glrg ablate job`."""
+    parser.add_argument("folder", metavar="FOLDER", help="OUT/jobs/NAME, which holds job.json")
+    parser.add_argument("--attached", action="store_true", help="save and stop when standard input closes")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Trains and judges one job."""
+    from glrg_cli.training_console import ConsoleReporter, Stopper
+    from training.ablation_job import run_job
+
+    closed = threading.Event()
+    if args.attached:
+        threading.Thread(target=_await_close, args=(closed,), daemon=True).start()
+    with Stopper(console) as stopper:
+        reporter = ConsoleReporter(console, stopper)
+        try:
+            result = run_job(args.folder, reporter=reporter, stop=lambda: closed.is_set() or stopper())
+        finally:
+            reporter.close()
+    console.result(result)
+    return 0
+
+
+def _await_close(closed: threading.Event) -> None:
+    while sys.stdin.buffer.read(1):
+        pass
+    closed.set()
