@@ -19,6 +19,7 @@ examples:
   glrg world --out data/world
   glrg world --out data/world --clips 1000 --seed 7
   glrg world --out data/stories --stories 20 --minutes 6 --segment-seconds 60
+  glrg world --out data/hour --stories 1 --minutes 60 --size 320x240
   glrg data import table data/world/captions.jsonl --out data/world/dataset"""
 
 
@@ -32,7 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stories.add_argument(
         "--segment-seconds", type=integer(12), metavar="S", default=180, help="of a segment (default: 180)"
     )
+    stories.add_argument("--size", type=_size, metavar="WxH", help="enlarge the pictures (default: 128x96, as drawn)")
     stories.add_argument("--frame-rate", type=integer(1), metavar="F", default=12, help="a second (default: 12)")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size such as 320x240")
+    return int(width), int(height)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -48,7 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
         seconds = 60.0 * args.minutes
         with console.progress(round(count * seconds), "rendering", "seconds of video") as progress:
-            make_stories(out, count, seconds, args.segment_seconds, seed, args.frame_rate, progress.update)
+            make_stories(out, count, seconds, args.segment_seconds, seed, args.frame_rate, progress.update, args.size)
     else:
         from glrg_tf.data.world.make import make_world
 

@@ -81,3 +81,13 @@ def test_the_folder_and_the_command(tmp_path, capsys):
     story = draw_story(4, 0, 24.0, 12.0, 3)
     assert rows[0] == json.loads(json.dumps(story_row(story, "train", "videos/story0000.mp4")))
     assert len(rows[0]["clips"]) == 6 and len(rows[0]["segments"]) == 2 and len(rows[0]["summaries"]) == 2
+
+
+def test_pictures_can_be_enlarged(tmp_path):
+    from glrg_tf.video.reader import probe
+
+    made = make_stories(tmp_path / "a", 1, 24.0, 12.0, frame_rate=1, size=(320, 240))
+    found = probe(made / "videos/story0000.mp4")
+    assert (found.width, found.height, found.frames) == (320, 240, 24)
+    with pytest.raises(ConfigError, match="16 to 4096"):
+        make_stories(tmp_path / "b", 1, size=(8, 8))

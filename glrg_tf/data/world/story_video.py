@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,7 @@ def make_stories(
     seed: int = 1,
     frame_rate: int = FRAME_RATE,
     progress: Callable[[int], object] | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Path:
     """Renders stories: `videos/` and `stories.jsonl`.
 
@@ -120,6 +121,7 @@ def make_stories(
         seed: everything is a function of it.
         frame_rate: frames a second.
         progress: called with the number of seconds of video just written.
+        size: (width, height) that the drawn pictures are enlarged to; as drawn without it.
 
     Raises:
         ConfigError: the folder exists, or a number that cannot be.
@@ -128,17 +130,27 @@ def make_stories(
 
     if not 1 <= count <= 10_000:
         raise ConfigError("count must lie in 1..10000", where="count")
+    if size is not None and not (16 <= min(size) and max(size) <= 4096):
+        raise ConfigError(f"pictures have sides of 16 to 4096 pixels, not {size[0]}x{size[1]}", where="size")
     rows = []
     with atomic.new_folder(Path(folder)) as scratch:
         (scratch / "videos").mkdir()
         for index in range(count):
             story = draw_story(seed, index, seconds, segment_seconds, frame_rate)
             name = f"videos/{story.id}.mp4"
-            write_video(scratch / name, _counted(story, progress), frame_rate)
+            write_video(scratch / name, enlarged(_counted(story, progress), size), frame_rate)
             split = "test" if count > 1 and index >= count - max(1, count // 5) else "train"
             rows.append(story_row(story, split, name))
         atomic.write_text(scratch / FILE, "".join(json.dumps(row) + "\n" for row in rows))
     return Path(folder)
+
+
+def enlarged(frames: Iterable[NDArray[np.uint8]], size: tuple[int, int] | None) -> Iterator[NDArray[np.uint8]]:
+    """Frames drawn small, brought to (width, height) by bilinear interpolation; as they are without a size."""
+    from PIL import Image
+
+    for frame in frames:
+        yield frame if size is None else np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR))
 
 
 def _counted(story: Story, progress: Callable[[int], object] | None) -> Iterator[NDArray[np.uint8]]:
