@@ -130,7 +130,7 @@ def make_stories(
 
     if not 1 <= count <= 10_000:
         raise ConfigError("count must lie in 1..10000", where="count")
-    if size is not None and not (16 <= min(size) and max(size) <= 4096):
+    if size is not None and not (min(size) >= 16 and max(size) <= 4096):
         raise ConfigError(f"pictures have sides of 16 to 4096 pixels, not {size[0]}x{size[1]}", where="size")
     rows = []
     with atomic.new_folder(Path(folder)) as scratch:
