@@ -20,7 +20,7 @@ from glrg_tf import config as settings
 from glrg_tf.data.dataset import CAPTIONS, FEATURES, CaptionDataset
 from glrg_tf.errors import DataError
 from glrg_tf.io import atomic
-from training.config import PhaseName, RunConfig
+from training.config import PHASES, PhaseConfig, PhaseName, RunConfig
 
 VERSION = 1  # of what a job does: raise it when the same settings no longer give the same scores
 METRICS = ("Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
@@ -76,16 +76,16 @@ class Job:
     @functools.cached_property
     def key(self) -> str:
         """Twelve hex digits that two jobs share exactly when they train the same."""
-        shared = {"model", "min_count", "decoding_beam", "decoding_selection", "length_normalization"}
-        values = settings.to_dict(self.config)
+        values = _changed(settings.to_dict(self.config), settings.to_dict(RunConfig()))
+        shared = {name: value for name, value in values.items() if name not in PHASES}
         identity: dict[str, Any] = {
             "version": VERSION,
             "data": self.data.digest,
             "split": self.data.split,
             "phase": self.phase,
             "seed": self.seed,
-            "shared": {name: values[name] for name in sorted(shared)},
-            "settings": values[self.phase],
+            "shared": shared,
+            "settings": _changed(settings.to_dict(self.config.phase(self.phase)), settings.to_dict(PhaseConfig())),
             "entrance": self.entrance.key if self.entrance else None,
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
@@ -148,3 +148,14 @@ def job_folder(out: str | os.PathLike[str], job: Job) -> Path:
 def missing_jobs(jobs: Sequence[Job], out: str | os.PathLike[str]) -> list[Job]:
     """Those without scores so far."""
     return [job for job in jobs if not (job_folder(out, job) / RESULT).is_file()]
+
+
+def _changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are not at their defaults: one that later versions add changes no key."""
+    return {
+        name: _changed(value, defaults[name])
+        if isinstance(value, dict) and isinstance(defaults.get(name), dict)
+        else value
+        for name, value in values.items()
+        if value != defaults.get(name)
+    }
