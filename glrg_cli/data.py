@@ -28,6 +28,8 @@ examples:
   glrg data import msvd video_corpus.csv youtube_mapping.txt --out data/msvd
   glrg data import activitynet train.json val_1.json val_2.json --out data/activitynet
   glrg data import coco captions_train.json captions_val.json --out data/mine
+  glrg data import ego4d-hcap Ego4D_HCap --out data/hcap
+  glrg data import hirest all_data_train.json all_data_val.json --out data/hirest
   glrg data import table captions.csv --videos clips --tokenizer unicode --out data/mine
   glrg data import glrg-release GL-RG/data --name msrvtt --out data/msrvtt
 

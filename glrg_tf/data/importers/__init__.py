@@ -25,6 +25,9 @@ FORMATS = {
     "msvd": "MSVD: the description corpus csv with youtube_mapping.txt, or a `vid text` list",
     "coco": "COCO captions json, one or several",
     "activitynet": "ActivityNet Captions: train.json, val_1.json, val_2.json; every event a record with start and end",
+    "ego4d-hcap": "Ego4D-HCap (Video ReCap): clips_*.pkl, segments_*.pkl, videos_*.json; three levels",
+    "hirest": "HiREST: all_data_{train,val}.json; goals, moments and steps as three levels",
+    "youcook2": "YouCook2: annotations_trainval.json [label_foodtype.csv]; steps and the recipe",
     "table": "your own captions: csv, tsv or jsonl with the columns video, caption[, split]",
     "glrg-release": "the files of the GL-RG release: metadata and feature folders",
 }
