@@ -43,9 +43,9 @@ class _Video:
     machine: dict[str, list[LevelText]] = dataclasses.field(default_factory=lambda: {level: [] for level in LEVELS})
 
     def levels(self) -> LevelTexts:
-        texts = {level: collected(found) for level, found in self.people.items()}
+        clip, segment, video = (collected(self.people[level]) for level in LEVELS)
         predicted = {level: collected(found) for level, found in self.machine.items() if found}
-        return LevelTexts(**texts, predicted=predicted)
+        return LevelTexts(clip, segment, video, predicted)
 
 
 def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:

@@ -83,7 +83,7 @@ def _levels(goal: str, row: Any, where: str, drops: Drops) -> LevelTexts | None:
             steps.append(LevelText(start, end, (text,)))
     if not steps:
         return None
-    moment = ()
+    moment: tuple[LevelText, ...] = ()
     if row.get("clip"):
         start, end = drops.times(require(row, "bounds", list, where), where)
         moment = (LevelText(start, end, (goal,)),)
