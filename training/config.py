@@ -8,9 +8,10 @@ from typing import Any, Literal
 from glrg_tf import config as settings
 from glrg_tf.captioner.presets import CaptionerConfig
 from glrg_tf.errors import ConfigError
+from glrg_tf.metrics.reward_names import check_reward
 
 PhaseName = Literal["xe", "dxe", "dr"]
-RewardName = Literal["CIDEr-D", "Bleu_4", "ROUGE_L", "METEOR"]
+Selection = Literal["probability", "minimum_risk", "content"]
 PHASES: tuple[PhaseName, ...] = ("xe", "dxe", "dr")
 
 
@@ -39,7 +40,7 @@ class PhaseConfig:
     consensus_metric: Literal["CIDEr", "Bleu_4", "METEOR", "ROUGE_L"] = "CIDEr"  # m(S) of a reference
     baseline: Literal["b1", "b2", "scst", "loo", "none"] = "b2"  # what a reward is compared with
     baseline_size: int = 20  # Q: scores that b1 and b2 average; -1 anneals as the release, 0 no baseline
-    reward: tuple[tuple[RewardName, float], ...] = (("CIDEr-D", 1.0),)  # metric and weight
+    reward: tuple[tuple[str, float], ...] = (("CIDEr-D", 1.0),)  # name (metrics/reward_names.py) and weight
     reward_end: bool = True  # whether <end> counts as a word of the reward
     mixer_from: int = 1  # first step whose input is sampled; -1 anneals from 29 to 1
     compat: Literal["off", "release"] = "off"  # "release" also where the release is wrong (specs section 15)
@@ -64,6 +65,8 @@ class PhaseConfig:
             raise ConfigError("the leave-one-out baseline needs two samples a video", where="captions_per_video")
         if not self.reward or any(weight < 0 for _, weight in self.reward):
             raise ConfigError("reward needs at least one metric, no negative weights", where="reward")
+        for name, _ in self.reward:
+            check_reward(name)
         if self.mixer_from == 0 or self.mixer_from < -1:
             raise ConfigError("mixer_from is -1 (annealed) or at least 1", where="mixer_from")
 
@@ -74,8 +77,10 @@ class RunConfig:
 
     model: CaptionerConfig = CaptionerConfig()
     min_count: int = 3  # a word needs this many occurrences in the training captions
-    decoding_beam: int = 5  # beam of validation and of the final scores
-    decoding_selection: Literal["probability", "minimum_risk"] = "probability"  # which of the beam's captions is best
+    decoding_beam: int = 5  # beam of the final scores; validation keeps at most 5 hypotheses
+    decoding_selection: Selection = "probability"  # which of the beam's captions is best
+    decoding_word_bias: float = 0.0  # exponent of the foretold odds of words that steer the search; 0: none
+    content_ridge: float = 0.2  # ridge of what foretells captions' content (training/content.py)
     length_normalization: float = 1.0  # exponent of the length in the beam's ranking; 0 favours short captions
     xe: PhaseConfig = PhaseConfig()
     dxe: PhaseConfig = PhaseConfig()

@@ -10,15 +10,15 @@ Only CIDEr-D is computed in the graph. For 640 captions with 20 references each,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glrg_tf.errors import ConfigError
 from glrg_tf.metrics import meteor, ngrams
 from glrg_tf.metrics.ciderd import caption_words, encode_references, ngram_occurrences
 from glrg_tf.metrics.ciderd_tables import build_tables
 from glrg_tf.metrics.coco import bleu_from_statistics
+from glrg_tf.metrics.reward_names import BUILT_IN, HostReward, check_reward, own_reward
 from glrg_tf.metrics.subsequences import CommonSubsequences, rouge_l_score
 from glrg_tf.text.tokenizer import get_tokenizer
 
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 
 Reward = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]  # token_ids (N, T), video_rows (N,) -> float32 (N,)
 References = Sequence[Sequence[Sequence[int]]]  # video row -> captions -> word ids
-NAMES = ("CIDEr-D", "Bleu_4", "ROUGE_L", "METEOR")
-
-
-class HostReward(Protocol):
-    """A reward computed outside the graph."""
-
-    def score_numpy(self, token_ids: np.ndarray, video_rows: np.ndarray) -> np.ndarray:
-        """Float64 (N,) of int (N, T) captions of int (N,) video rows."""
 
 
 class Bleu4:
@@ -143,7 +135,7 @@ class RewardMix:
         """Builds the rewards that have a weight.
 
         Args:
-            weights: pairs of a name of `NAMES` and its weight.
+            weights: pairs of a name of `known_rewards()` and its weight.
             captions_per_video: references of each video row.
             vocabulary: of the captioner.
             ciderd: the CIDEr-D reward.
@@ -157,8 +149,7 @@ class RewardMix:
         in_graph: list[tuple[Reward, float]] = []
         on_host: list[tuple[HostReward, float]] = []
         for name, weight in weights:
-            if name not in NAMES:
-                raise ConfigError(f"unknown reward '{name}'", where="reward", remedy=f"one of: {', '.join(NAMES)}")
+            check_reward(name)
             if weight == 0:
                 continue
             if name == "CIDEr-D":
@@ -166,8 +157,10 @@ class RewardMix:
             elif name == "METEOR":
                 texts = [[" ".join(tokenizer(caption)) for caption in captions] for captions in captions_per_video]
                 on_host.append((Meteor(texts, vocabulary.words), weight))
-            else:
+            elif name in BUILT_IN:
                 on_host.append(((Bleu4 if name == "Bleu_4" else RougeL)(references), weight))
+            else:
+                on_host.append((own_reward(name)(references, vocabulary), weight))
         return cls(in_graph, on_host)
 
     def __call__(self, token_ids: tf.Tensor, video_rows: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from glrg_tf.data.importers import features, splits, videos
 from glrg_tf.data.importers.common import Annotations, ImportOptions, check_text, mention
 from glrg_tf.errors import ConfigError
 
-__all__ = ["FORMATS", "Annotations", "ImportOptions", "ImportReport", "import_dataset"]
+__all__ = ["FORMATS", "Annotations", "ImportOptions", "ImportReport", "import_dataset", "register_importer"]
 
 FORMATS = {
     "msrvtt": "MSR-VTT: videodatainfo.json (single, or the split files), or a folder of them",
@@ -31,6 +31,25 @@ FORMATS = {
     "table": "your own captions: csv, tsv or jsonl with the columns video, caption[, split]",
     "glrg-release": "the files of the GL-RG release: metadata and feature folders",
 }
+
+Read = Callable[[Sequence[Path], ImportOptions], Annotations]
+_OWN: dict[str, Read] = {}
+
+
+def register_importer(name: str, meaning: str, read: Read) -> None:
+    """Makes a format of one's own known in this process, to `import_dataset` and `glrg data import` (docs/extending.md).
+
+    Args:
+        name: of the format.
+        meaning: one line for the help.
+        read: files or folders and options to what they say.
+
+    Raises:
+        ConfigError: the name is taken by a built-in format.
+    """
+    if name in FORMATS and name not in _OWN:
+        raise ConfigError(f"'{name}' is a built-in format", where="register_importer", remedy="choose another name")
+    FORMATS[name], _OWN[name] = meaning, read
 
 
 @dataclass(frozen=True)
@@ -69,8 +88,10 @@ def import_dataset(
     if Path(out).exists():
         raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
     options = options or ImportOptions()
-    reader = importlib.import_module(f"glrg_tf.data.importers.{format_name.replace('-', '_')}")
-    annotations: Annotations = reader.read([Path(source) for source in sources], options)
+    if format_name not in _OWN:
+        reader = importlib.import_module(f"glrg_tf.data.importers.{format_name.replace('-', '_')}")
+    read: Read = _OWN[format_name] if format_name in _OWN else reader.read
+    annotations = read([Path(source) for source in sources], options)
     notes = list(annotations.notes)
     records = splits.assign(annotations.records, options.splits, notes, annotations.aliases)
     check_text(records, options.tokenizer, mention(annotations.sources), notes)

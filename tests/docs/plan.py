@@ -1,0 +1,93 @@
+"""What is run of the pages, with what size, and why the rest is only checked against the parsers.
+
+A command of a page is run in every test run, unless `SLOW` names it (then `make test-docs` runs it) or `NOT_RUN` does
+(then it never runs here, for the reason given). A page that `PAGES` does not know is checked and not run, and the tests
+say so by a warning: add it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """What holds for the commands of a page that match."""
+
+    page: str  # pattern of its whole name
+    command: str  # pattern of the beginning of the command; "python:" + the first line for Python blocks
+    reason: str
+
+    def matches(self, page: str, text: str) -> bool:
+        """Whether it speaks about this command."""
+        return bool(re.fullmatch(self.page, page) and re.match(self.command, text))
+
+
+ANY = r"(README|docs/.*)\.md"
+D = r"docs/"
+
+# Pages whose commands are run, in every test run as far as they are quick.
+PAGES = (
+    *("README.md", "docs/architecture.md", "docs/backbones.md", "docs/distributed.md", "docs/encoders.md"),
+    *("docs/explain.md", "docs/export.md", "docs/extraction.md", "docs/gpu.md", "docs/performance.md"),
+    *("docs/release-bridge.md", "docs/serving.md", "docs/training.md", "docs/video.md", "docs/visual-glove.md"),
+    *("docs/world.md", "docs/LOG.md"),
+)
+
+NOT_RUN = (
+    Rule(ANY, r"make |source |cd /|git ", "sets up or runs the whole project"),
+    Rule(ANY, r"pip install|npm ", "installs from a package registry"),
+    Rule(ANY, r"glrg train .*--strategy (mirrored|multiworker)", "several devices: tests/training"),
+    Rule(ANY, r"W=|for i in 0 1|(export|RESUME=).*(HOSTS|config\.json)|srun ", "a cluster: tests/training"),
+    Rule(ANY, r"glrg (zoo|data download)(?! --list)|glrg convert torchvision --download", "the internet: tests/zoo"),
+    Rule(D + r"release-bridge\.md", r"glrg (caption|data import|convert|evaluate)", "the public release: tests/zoo"),
+    Rule(D + r"release-bridge\.md", r"python:import h5py", "a file of the release's review copy"),
+    Rule(D + r"backbones\.md", r"glrg|python:", "published weights of 40 to 360 MB: tests/convert"),
+    Rule(D + r"distributed\.md", r"python:from glrg_tf.encoders.beam", "an environment of its own: `make test-beam`"),
+    Rule(D + r"extraction\.md", r"cat > mobilenet|glrg (train|report).*(runs/real)", "a classifier of 3.6 MB, an hour"),
+    Rule(D + r"serving\.md", r"cd exported|python |curl -d|\{", "TF Serving: tests/serving/test_tf_serving.py"),
+    Rule(D + r"serving\.md", r"curl -F", "a running server: tests/serving/test_caption.py"),
+    Rule(D + r"export\.md", r"TF=|cc |\./caption|saved_model_cli", "a C compiler: tests/export/test_runtimes.py"),
+    Rule(
+        D + r"visual-glove\.md",
+        r"glrg glove (train|embed|neighbours|plot) .*(i3d|runs/glove (v_|word|--out words))|"
+        r"glrg glove embed runs/glove i3d",
+        "I3D features: tests/semantic",
+    ),  # fmt: skip
+    Rule(D + r"visual-glove\.md", r"glrg data import activitynet|python -m benchmarks", "ActivityNet; hours"),
+    Rule(D + r"(performance|gpu)\.md", r"glrg|python|pip|#", "minutes on a quiet machine: tests/benchmarks"),
+    Rule(D + r"world\.md", r"glrg ablate|glrg world --out data/hour", "an hour: tests/training/test_ablation.py"),
+)
+
+# Run by `make test-docs` only.
+SLOW = (
+    Rule(
+        D + r".*", r"glrg (train|train-encoder (?!bundle)|evaluate|export|explain|glove|serve|report|ablate)", "minutes"
+    ),
+    Rule(D + r".*", r"python -m export", "minutes"),
+    Rule(D + r".*", r"glrg world .*--stories", "a minute"),
+    Rule(D + r".*", r"glrg caption runs/a data/world", "after training"),
+    Rule(r"README\.md", r"glrg (train|evaluate) .*(runs/a|data/msrvtt)|glrg serve", "minutes"),
+    Rule(D + r"export\.md", r"python:", "after exports"),
+    Rule(D + r"explain\.md", r"python:", "half a minute"),
+)
+
+# command -> options that make it small: added, or put in the place of the page's.
+SMALL: dict[str, tuple[str, ...]] = {
+    "glrg train": ("--epochs", "1", "--set", "train.batch_size=4", "--set", "model.hidden_size=16"),
+    "glrg train-encoder": ("--epochs", "1", "--set", "steps_per_epoch=1"),
+    "glrg world": ("--clips", "10"),
+    "glrg extract": ("--workers", "1"),
+    "glrg caption": ("--workers", "1"),
+}
+
+# Names that Python blocks take for granted.
+BEFORE_PYTHON: dict[str, str] = {
+    "docs/encoders.md": "",
+}
+
+# page -> what a prepared thing is called there.
+CALLED: dict[str, dict[str, str]] = {
+    "docs/world.md": {"runs/a": "runs/mine"},
+    "docs/extraction.md": {"ENC": "runs/encoder", "CAPTIONER": "runs/mine"},
+}

@@ -1,0 +1,113 @@
+"""Runs the commands and Python blocks of a page, in order, at a desk."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
+from glrg_cli.main import main
+from tests.docs import pages, plan
+
+BOX = {3: "some inputs failed"}
+
+
+class Step(NamedTuple):
+    """A command or a Python block of a page, with what becomes of it."""
+
+    page: str
+    line: int
+    text: str
+    python: bool
+    verdict: str  # "run", "slow" or "not run"
+    reason: str
+
+
+def steps(page: str) -> list[Step]:
+    """All commands and Python blocks of a page, in order."""
+    found = [(command.line, command.text, False) for command in pages.shell_commands(page)]
+    found += [(fence.line, fence.text, True) for fence in pages.python_fences(page)]
+    return [_step(page, *entry) for entry in sorted(found)]
+
+
+def _step(page: str, line: int, text: str, python: bool) -> Step:
+    name = "python:" + text if python else text
+    if page not in plan.PAGES:
+        return Step(page, line, text, python, "not run", "its page is not in the plan of tests/docs/plan.py")
+    for verdict, rules in (("not run", plan.NOT_RUN), ("slow", plan.SLOW)):
+        for rule in rules:
+            if rule.matches(page, name):
+                return Step(page, line, text, python, verdict, rule.reason)
+    return Step(page, line, text, python, "run", "")
+
+
+def made_by(chosen: list[Step]) -> set[str]:
+    """The paths that `glrg` commands write, from their --out."""
+    found = set()
+    for step in chosen:
+        words = [] if step.python else pages.Command(step.page, step.line, step.text).words
+        if "--out" in words[:-1] and "--resume" not in words:
+            found.add(words[words.index("--out") + 1])
+    return found
+
+
+def run(step: Step, folder: pathlib.Path, names: dict[str, object]) -> str:
+    """Runs one step in `folder`; returns "" or what went wrong.
+
+    Args:
+        step: what to run.
+        folder: the desk's copy; the current folder meanwhile.
+        names: names of the page's Python blocks so far.
+    """
+    before = pathlib.Path.cwd()
+    os.chdir(folder)
+    try:
+        if step.python:
+            return _python(step, names)
+        command = pages.Command(step.page, step.line, step.text)
+        return _glrg(command) if command.is_glrg else _shell(command)
+    finally:
+        os.chdir(before)
+
+
+def small(words: list[str]) -> list[str]:
+    """The words of a `glrg` command, made small."""
+    for name, extra in plan.SMALL.items():
+        start = name.split()
+        if words[: len(start)] != start or "bundle" in words or "--resume" in words or "--help" in words:
+            continue
+        for place in range(0, len(extra), 2):
+            option, value = extra[place : place + 2]
+            if option in words and option != "--set":
+                words[words.index(option) + 1] = value
+            else:
+                words = [*words, option, value]
+    return words
+
+
+def _glrg(command: pages.Command) -> str:
+    said, result = io.StringIO(), io.StringIO()
+    words = small(command.words)
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(result):
+        code = main(words[1:])
+    return "" if code == 0 else f"exit code {code} of `{' '.join(words)}`\n{said.getvalue()[-1500:]}"
+
+
+def _python(step: Step, names: dict[str, object]) -> str:
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(step.text, f"{step.page}:{step.line}", "exec"), names)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _shell(command: pages.Command) -> str:
+    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(pages.ROOT)}
+    ran = subprocess.run(["bash", "-c", command.text], capture_output=True, text=True, env=env, timeout=300)
+    return "" if ran.returncode == 0 else f"exit code {ran.returncode}\n{ran.stderr[-1500:]}"
