@@ -37,7 +37,7 @@ _OWN: dict[str, Read] = {}
 
 
 def register_importer(name: str, meaning: str, read: Read) -> None:
-    """Makes a format of one's own known in this process, to `import_dataset` and `glrg data import` (docs/extending.md).
+    """Makes a format of one's own known, to `import_dataset` and `glrg data import` in this process.
 
     Args:
         name: of the format.
@@ -88,10 +88,7 @@ def import_dataset(
     if Path(out).exists():
         raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
     options = options or ImportOptions()
-    if format_name not in _OWN:
-        reader = importlib.import_module(f"glrg_tf.data.importers.{format_name.replace('-', '_')}")
-    read: Read = _OWN[format_name] if format_name in _OWN else reader.read
-    annotations = read([Path(source) for source in sources], options)
+    annotations = _reader(format_name)([Path(source) for source in sources], options)
     notes = list(annotations.notes)
     records = splits.assign(annotations.records, options.splits, notes, annotations.aliases)
     check_text(records, options.tokenizer, mention(annotations.sources), notes)
@@ -110,3 +107,10 @@ def import_dataset(
         vocabulary=annotations.vocabulary,
     )
     return ImportReport(Path(out), description)
+
+
+def _reader(format_name: str) -> Read:
+    if format_name in _OWN:
+        return _OWN[format_name]
+    read: Read = importlib.import_module(f"glrg_tf.data.importers.{format_name.replace('-', '_')}").read
+    return read
