@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from glrg_tf.captioner import minimum_risk
+from glrg_tf.captioner import content, minimum_risk
 from glrg_tf.captioner.captioner import VideoCaptioner
 from glrg_tf.text.vocabulary import Vocabulary
 
@@ -26,11 +26,14 @@ def narrowest_margin(captioner: VideoCaptioner, features: np.ndarray, beam_size:
 
     Returns:
         The least of: at every step the K-th best candidate over the next one; at the end each hypothesis over the
-        next in rank (with minimum risk: in expected gain).
+        next in rank (with minimum risk, or by content: in expected gain).
     """
     weights = {name: value.astype(np.float64) for name, value in captioner.model.get_weights().items()}
     gates = captioner.model.encode(features[None]).numpy().astype(np.float64)[0]
     alpha = captioner.decoding.length_normalization if beam_size > 1 else 0.0
+    settings = captioner.decoding
+    if settings.word_bias:
+        weights["logits/bias"] = weights["logits/bias"] + _word_bias(captioner, features)
     zeros = np.zeros(weights["lstm/recurrent_kernel"].shape[0])
     beam = [_Hypothesis(0.0, (), zeros, zeros)]
     margin = np.inf
@@ -46,8 +49,8 @@ def narrowest_margin(captioner: VideoCaptioner, features: np.ndarray, beam_size:
             margin = min(margin, candidates[beam_size - 1].score - candidates[beam_size].score)
         beam = candidates[:beam_size]
     ranks = [hypothesis.score / max(len(hypothesis.words), 1) ** alpha for hypothesis in beam]
-    if captioner.decoding.selection == "minimum_risk" and captioner.ngram_weights is not None:
-        ranks = _gains(captioner, [hypothesis.words for hypothesis in beam])
+    if settings.selection != "probability" and beam_size > 1:
+        ranks = _gains(captioner, features, [hypothesis.words for hypothesis in beam])
     return float(min([margin, *np.diff(sorted(ranks))]))
 
 
@@ -72,12 +75,25 @@ def _continuations(
     return [_Hypothesis(hypothesis.score + log_probs[i], (*hypothesis.words, int(i)), hidden, cell) for i in best]
 
 
-def _gains(captioner: VideoCaptioner, captions: list[tuple[int, ...]]) -> list[float]:
+def _word_bias(captioner: VideoCaptioner, features: np.ndarray) -> np.ndarray:
+    """What the words' logits gain, (V,)."""
+    prior, size = captioner.content_prior, captioner.config.vocabulary_size
+    foretold = content.foretell(prior, tf.constant(features[None]))
+    return content.word_bias(prior, captioner.ngram_weights, foretold, size, captioner.decoding.word_bias).numpy()[0]
+
+
+def _gains(captioner: VideoCaptioner, features: np.ndarray, captions: list[tuple[int, ...]]) -> list[float]:
     """The expected gain of each of the K captions of one video."""
     ids = np.zeros((1, len(captions), max(map(len, captions), default=1)), np.int32)
     for place, words in enumerate(captions):
         ids[0, place, : len(words)] = words
-    return minimum_risk.expected_gain(tf.constant(ids), captioner.ngram_weights).numpy()[0].astype(float).tolist()
+    prior, weights = captioner.content_prior, captioner.ngram_weights
+    if captioner.decoding.selection == "minimum_risk":
+        gains = minimum_risk.expected_gain(tf.constant(ids), weights)
+    else:
+        foretold = content.foretell(prior, tf.constant(features[None]))
+        gains = content.expected_gain(tf.constant(ids), foretold, prior, weights)
+    return gains.numpy()[0].astype(float).tolist()
 
 
 def _step(

@@ -111,7 +111,8 @@ class CaptionModule(tf.Module):
         fine = tf.reduce_all(tf.sqrt(tf.sqrt(tf.abs(features))) <= LARGEST**0.25, axis=1)
         video_gates = tf.where(fine[:, None], video_gates, 0.0)
         table = None if self._word_table else tf.zeros([0, weights.word_kernel.shape[1]])
-        decoded = self._captioner.search(weights, video_gates, self._settings, num_captions, table)
+        seen = tf.where(fine[:, None], features, 0.0)
+        decoded = self._captioner.search(weights, video_gates, self._settings, num_captions, seen, table)
         return Hypotheses(
             tf.where(fine[:, None, None], decoded.token_ids, 0),
             tf.where(fine[:, None], decoded.scores, REFUSED),

@@ -62,7 +62,13 @@ def rounded(captioner: VideoCaptioner) -> VideoCaptioner:
         raise ExportError("a weight is too large for float16", where=large[0], remedy="export without float16")
     model = CaptionerModel(captioner.config)
     model.set_weights(values)
-    return VideoCaptioner(model, captioner.vocabulary, captioner.decoding, ngram_weights=captioner.ngram_weights)
+    return VideoCaptioner(
+        model,
+        captioner.vocabulary,
+        captioner.decoding,
+        ngram_weights=captioner.ngram_weights,
+        content_prior=captioner.content_prior,
+    )
 
 
 def check_int8(name: str, run: Run, reference: Reference) -> tuple[Agreement, float]:

@@ -113,9 +113,9 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     """Adds `--selection`, for commands that caption."""
     parser.add_argument(
         "--selection",
-        choices=["probability", "minimum_risk"],
-        help="which of the beam's captions is best: the most probable, or the one the others agree with most "
-        "(default: the captioner's)",
+        choices=["probability", "minimum_risk", "content"],
+        help="which of the beam's captions is best: the most probable, the one the others agree with most, or the one "
+        "whose n-grams the features foretell (default: the captioner's)",
     )
 
 

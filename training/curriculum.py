@@ -151,6 +151,7 @@ def train(
         _check_same_settings(plan, config)
 
     ngram_weights = material.build_ngram_weights(training, vocabulary)
+    content_prior = material.build_content_prior(training, vocabulary, ngram_weights, config)
     best: dict[str, Path] = {}
     with contextlib.ExitStack() as held:
         for phase in plan.phases:
@@ -188,6 +189,7 @@ def train(
                     config.length_normalization,
                     model_config.max_length - 2,
                     config.decoding_selection,
+                    config.decoding_word_bias,
                 ),
                 seed=plan.seed,
                 strategy=strategy,
@@ -196,6 +198,7 @@ def train(
                 data=_data_line(plan, training),
                 workers=workers,
                 ngram_weights=ngram_weights,
+                content_prior=content_prior,
             )
             best[phase] = run.run(resume)
             if len(plan.phases) > 1:

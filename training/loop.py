@@ -28,6 +28,7 @@ import tensorflow as tf
 
 from glrg_tf import config as settings
 from glrg_tf.captioner.captioner import DecodingConfig, VideoCaptioner
+from glrg_tf.captioner.content import ContentPrior
 from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.data.batches import CaptionBatches
@@ -67,6 +68,7 @@ class PhaseRun:
         data: one line on the training data, for the model card.
         workers: the processes of the strategy.
         ngram_weights: of the training captions, for minimum-risk decoding by the captioner that comes out.
+        content_prior: what foretells captions' content, for decoding by the captioner that comes out.
     """
 
     name: str
@@ -85,6 +87,7 @@ class PhaseRun:
     data: str = "not recorded"
     workers: distribution.Workers | None = None
     ngram_weights: NgramWeights | None = None
+    content_prior: ContentPrior | None = None
 
     def __post_init__(self) -> None:
         """Builds optimizer, averages and the step under the strategy."""
@@ -103,7 +106,13 @@ class PhaseRun:
             decay = self.config.ema_decay
             self.averages = [tf.Variable(v.value) for v in variables] if decay else []
         captioning = CaptionerModel(self.model.config) if self.averages else self.model
-        self.captioner = VideoCaptioner(captioning, self.vocabulary, self.decoding, ngram_weights=self.ngram_weights)
+        self.captioner = VideoCaptioner(
+            captioning,
+            self.vocabulary,
+            self.decoding,
+            ngram_weights=self.ngram_weights,
+            content_prior=self.content_prior,
+        )
         self.train_step = steps.build_train_step(
             self.model,
             self.objective,

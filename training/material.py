@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from glrg_tf.captioner.content import ContentPrior
 from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.captioner.presets import CaptionerConfig
 from glrg_tf.data.batches import CaptionBatches
@@ -16,7 +17,8 @@ from glrg_tf.errors import DataError, FeatureError
 from glrg_tf.metrics import ciderd, consensus
 from glrg_tf.text.tokenizer import get_tokenizer
 from glrg_tf.text.vocabulary import Vocabulary
-from training.config import PhaseConfig
+from training import content
+from training.config import PhaseConfig, RunConfig
 
 Progress = Callable[[int, int], None]
 
@@ -132,3 +134,14 @@ def build_ngram_weights(split: Split, vocabulary: Vocabulary) -> NgramWeights:
     """Weights of the n-grams of a split's captions, for minimum-risk decoding."""
     scorer = build_ciderd(split, vocabulary, use_eos=False, shared_unknown=False)
     return NgramWeights.from_tables(scorer.tables, len(vocabulary))
+
+
+def build_content_prior(
+    split: Split, vocabulary: Vocabulary, weights: NgramWeights, config: RunConfig
+) -> ContentPrior | None:
+    """What foretells captions' content, fitted to a split; None where the settings do not use it."""
+    if config.decoding_selection != "content" and not config.decoding_word_bias:
+        return None
+    tables = build_ciderd(split, vocabulary, use_eos=False, shared_unknown=False).tables
+    widths = [width for _, width in config.model.streams]
+    return content.fit(split.features(), widths, tables, weights, config.content_ridge)

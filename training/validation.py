@@ -17,6 +17,8 @@ from glrg_tf.text.vocabulary import Vocabulary
 from training import material
 from training.distribution import Workers
 
+BEAM = 5  # most hypotheses a video that are judged: a wider beam's tail says little about its best
+
 
 class Validator:
     """Scores a captioner on one split.
@@ -45,9 +47,9 @@ class Validator:
             val_beam_cider: mean CIDEr of all hypotheses that the beam ends with, the steadier number;
             val_length, val_distinct: words a best caption, number of different ones.
         """
-        mine, hypotheses = self.workers.mine(len(self.rows)), captioner.decoding.beam_size
+        mine, hypotheses = self.workers.mine(len(self.rows)), min(captioner.decoding.beam_size, BEAM)
         tokens = np.zeros((hypotheses, len(self.rows), self.width), np.int32)
-        captions = captioner.generate(self.features[mine], num_captions=hypotheses) if len(mine) else []
+        captions = captioner.generate(self.features[mine], hypotheses, hypotheses) if len(mine) else []
         for row, video in zip(mine, captions, strict=True):
             for place in range(hypotheses):  # a beam that ends with fewer repeats its last
                 words = video[min(place, len(video) - 1)].token_ids

@@ -27,6 +27,7 @@ def beam_search(
     length_normalization: float = 0.0,
     table: tf.Tensor | None = None,
     static_shapes: bool = False,
+    word_bias: tf.Tensor | None = None,
 ) -> Decoded:
     """The `num_captions` best hypotheses of each video.
 
@@ -43,6 +44,7 @@ def beam_search(
         table: `word_table(weights)` when it is already at hand.
         static_shapes: compute every hypothesis at every step, as compilers for other machines want it; otherwise
             only those that can still change the result. The captions are the same.
+        word_bias: float32 (B, V), added to the logits of every step of a video (content.py).
 
     Returns:
         `Decoded` with K = num_captions; a score is the (normalised) sum of log-probabilities, <end> included.
@@ -53,7 +55,8 @@ def beam_search(
     def body(t, tokens, log_probs, scores, live, rows, source, hidden, cell):
         last = tf.where(t > 0, tf.gather(tf.reshape(tokens[:, :, tf.maximum(t - 1, 0)], [-1]), rows), START_ID)
         gates = tf.gather(video_gates, rows // beam_size)
-        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, gates, beam_size, source)
+        bias = None if word_bias is None else tf.gather(word_bias, rows // beam_size)
+        words, picked, hidden, cell = _best_words(weights, table, last, hidden, cell, gates, beam_size, source, bias)
         words, picked = _continuations(rows, live, words, picked)
         scores, word, parent, gained = _select(scores[:, :, None] + picked, words, picked, beam_size)
         tokens, log_probs = _append(tokens, log_probs, parent, word, gained, t)
@@ -150,9 +153,11 @@ def _shapes(weights: DecoderWeights, beam_size: int, max_words: int, release: bo
     return tuple(tf.TensorShape(s) for s in [*shapes, [None, width], [None, width]])
 
 
-def _best_words(weights, table, last, hidden, cell, gates, beam_size, source=None):
+def _best_words(weights, table, last, hidden, cell, gates, beam_size, source=None, bias=None):
     """The K best next words of R hypotheses: ids and log-probabilities (R, K), and their new state (R, H)."""
     logits, hidden, cell = step(weights, table, last, hidden, cell, gates, source)
+    if bias is not None:
+        logits += bias
     best, words = _top_words(logits, beam_size)
     return words, best - tf.reduce_logsumexp(logits, axis=1, keepdims=True), hidden, cell
 

@@ -6,6 +6,7 @@ CAPTIONER/
   model.weights.h5   one data set a weight, named `layer/variable`
   model_card.md      for people
   ngram_weights.h5   optional: n-gram weights of the training captions, for minimum-risk decoding (minimum_risk.py)
+  content.h5         optional: foretells what a video's captions hold (content.py); needs the n-gram weights
   encoder/           optional: what turns videos into its features (encoders/bundle.py)
   manifest.json      sha256 of the above
 """
@@ -13,7 +14,6 @@ CAPTIONER/
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import json
 import os
@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from glrg_tf.captioner import beam, decoding, minimum_risk, video_input
+from glrg_tf.captioner import beam, content, decoding, minimum_risk, video_input
+from glrg_tf.captioner.content import ContentPrior
 from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.captioner.model import CaptionerModel
 from glrg_tf.captioner.presets import PRESET_PROVIDERS, CaptionerConfig
@@ -43,8 +44,8 @@ FORMAT = "glrg-captioner"
 VERSION = 1
 _BATCH = 64  # videos decoded at once: bounds memory whatever the caller passes
 _MAX_BEAM = 50
-NGRAM_WEIGHTS = "ngram_weights.h5"
-Selection = Literal["probability", "minimum_risk"]
+NGRAM_WEIGHTS, CONTENT = "ngram_weights.h5", "content.h5"
+Selection = Literal["probability", "minimum_risk", "content"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,8 @@ class DecodingConfig:
     beam_size: int = 5  # hypotheses kept; 1 is greedy
     length_normalization: float = 0.0  # exponent of the length that divides a hypothesis' score
     max_words: int = 28  # as in the release
-    selection: Selection = "probability"  # which hypotheses of the beam are best (minimum_risk.py)
+    selection: Selection = "probability"  # which hypotheses of the beam are best (minimum_risk.py, content.py)
+    word_bias: float = 0.0  # exponent of the words' foretold odds that steer the search (content.py); 0: none
 
     def __post_init__(self) -> None:
         """Refuses settings no search can run with."""
@@ -72,6 +74,8 @@ class DecodingConfig:
             raise ConfigError(f"beam_size must lie in 1..{_MAX_BEAM}, found {self.beam_size}", where="beam_size")
         if not 1 <= self.max_words <= 510:
             raise ConfigError(f"max_words must lie in 1..510, found {self.max_words}", where="max_words")
+        if not 0.0 <= self.word_bias <= 4.0:
+            raise ConfigError(f"word_bias must lie in 0..4, found {self.word_bias}", where="word_bias")
 
 
 class VideoCaptioner:
@@ -84,6 +88,7 @@ class VideoCaptioner:
         encoders: what turns videos into features, or its folder (loaded when it is first needed); None leaves a
             captioner of features only.
         ngram_weights: of the training captions; minimum-risk decoding needs them.
+        content_prior: what foretells captions' content; selection by content and the word bias need it.
 
     Raises:
         CheckpointError: the vocabulary is not the model's.
@@ -103,6 +108,7 @@ class VideoCaptioner:
         decoding: DecodingConfig | None = None,
         encoders: EncoderBundle | Path | None = None,
         ngram_weights: NgramWeights | None = None,
+        content_prior: ContentPrior | None = None,
     ) -> None:
         if len(vocabulary) != model.config.vocabulary_size:
             raise CheckpointError(
@@ -113,7 +119,7 @@ class VideoCaptioner:
         self.decoding = decoding or DecodingConfig()
         self._functions: dict[tuple[Any, ...], Callable[..., decoding.Decoded]] = {}
         self._encoders = encoders
-        self.ngram_weights = ngram_weights
+        self.ngram_weights, self.content_prior = ngram_weights, content_prior
 
     @property
     def config(self) -> CaptionerConfig:
@@ -170,8 +176,8 @@ class VideoCaptioner:
             beam_size: hypotheses kept; 1 is greedy; None takes the captioner's default.
             num_captions: captions a video; at most `beam_size`.
             compat: "release" decodes as the released code does, whatever `selection` says.
-            selection: which hypotheses are best, the most probable or those of minimum risk; None takes the
-                captioner's default.
+            selection: which hypotheses are best: the most probable, those of minimum risk, or those whose content the
+                features foretell; None takes the captioner's default.
 
         Returns:
             N lists of `num_captions` captions (fewer only in release mode, where distinct ones may run out).
@@ -179,8 +185,8 @@ class VideoCaptioner:
         Raises:
             FeatureError: wrong width or values that are not finite.
             VideoError: a video that cannot be read.
-            ConfigError: `beam_size` or `num_captions` out of range; videos, and the captioner has no encoders; minimum
-                risk, and it has no n-gram weights.
+            ConfigError: `beam_size` or `num_captions` out of range; videos, and the captioner has no encoders; a
+                selection, and it lacks what that needs.
         """
         beam_size = self.decoding.beam_size if beam_size is None else beam_size
         settings = dataclasses.replace(
@@ -247,9 +253,9 @@ class VideoCaptioner:
                 weights = self.model.decoder_weights()
                 if compat == "release" and settings.beam_size > 1:
                     return beam.release_beam_search(weights, video_gates, settings.beam_size, settings.max_words)
-                if settings.beam_size == 1:
+                if settings.beam_size == 1 and not settings.word_bias:
                     return decoding.greedy(weights, video_gates, settings.max_words)
-                return self.search(weights, video_gates, settings, num_captions)
+                return self.search(weights, video_gates, settings, num_captions, features)
 
             self._functions[key] = decode
         return self._functions[key]
@@ -260,6 +266,7 @@ class VideoCaptioner:
         video_gates: tf.Tensor,
         settings: DecodingConfig,
         num_captions: int,
+        features: tf.Tensor,
         table: tf.Tensor | None = None,
     ) -> decoding.Decoded:
         """The `num_captions` best captions of videos by tensors alone: what `generate` and every export run.
@@ -267,40 +274,56 @@ class VideoCaptioner:
         Args:
             weights: the decoder's tensors.
             video_gates: float32 (B, 4H).
-            settings: beam, length normalisation, most words, selection.
+            settings: beam, length normalisation, most words, selection, word bias. One path has nobody to be compared
+                with: a beam of 1 is not normalised.
             num_captions: how many, best first.
+            features: float32 (B, D), what content is foretold from.
             table: see `beam_search`.
 
         Raises:
-            ConfigError: minimum risk, and the captioner has no n-gram weights.
+            ConfigError: the captioner lacks what `settings` need.
         """
-        searched = functools.partial(
-            beam.beam_search,
+        self.check_selection(settings)
+        foretold = bias = None
+        if settings.selection == "content" or settings.word_bias:
+            foretold = content.foretell(self.content_prior, features)
+        if settings.word_bias:
+            size = self.config.vocabulary_size
+            bias = content.word_bias(self.content_prior, self.ngram_weights, foretold, size, settings.word_bias)
+        whole = settings.selection != "probability" and settings.beam_size > 1
+        decoded = beam.beam_search(
             weights,
             video_gates,
             settings.beam_size,
+            settings.beam_size if whole else num_captions,
             max_words=settings.max_words,
-            length_normalization=settings.length_normalization,
+            length_normalization=settings.length_normalization if settings.beam_size > 1 else 0.0,
             table=table,
+            word_bias=bias,
         )
-        if settings.selection == "probability":
-            return searched(num_captions=num_captions)
-        return minimum_risk.choose(
-            searched(num_captions=settings.beam_size), self.check_selection(settings), num_captions
-        )
+        if not whole:
+            return decoded
+        if settings.selection == "minimum_risk":
+            return minimum_risk.choose(decoded, self.ngram_weights, num_captions)
+        gains = content.expected_gain(decoded.token_ids, foretold, self.content_prior, self.ngram_weights)
+        return content.choose(decoded, gains, num_captions)
 
-    def check_selection(self, settings: DecodingConfig) -> NgramWeights | None:
-        """The n-gram weights that `settings` ask for; None where they ask for none.
+    def check_selection(self, settings: DecodingConfig) -> None:
+        """Refuses settings that need what this captioner lacks.
 
         Raises:
-            ConfigError: minimum risk, and the captioner has no n-gram weights.
+            ConfigError: minimum risk without n-gram weights; selection by content, or a word bias, without a prior.
         """
         if settings.selection == "minimum_risk" and self.ngram_weights is None:
             raise ConfigError(
                 "this captioner has no n-gram weights, which minimum-risk decoding needs",
                 remedy="train it with this version, or decode with selection 'probability'",
             )
-        return self.ngram_weights
+        if (settings.selection == "content" or settings.word_bias) and self.content_prior is None:
+            raise ConfigError(
+                "this captioner has no content prior, which selection 'content' and a word bias need",
+                remedy="train it with --recipe glrg-plus, or decode with selection 'probability'",
+            )
 
     def _read(self, decoded: decoding.Decoded, num_captions: int) -> list[list[Caption]]:
         tokens, scores, log_probs = (np.asarray(x) for x in decoded)
@@ -349,6 +372,8 @@ class VideoCaptioner:
         atomic.write_text(folder / "model_card.md", card or "# GL-RG captioner\n")
         if self.ngram_weights is not None:
             self.ngram_weights.save(folder / NGRAM_WEIGHTS)
+        if self.content_prior is not None:
+            self.content_prior.save(folder / CONTENT)
         if self.encoders is not None:
             self.encoders.save(folder / video_input.ENCODER)
         atomic.write_manifest(folder)
@@ -385,7 +410,10 @@ class VideoCaptioner:
         model.set_weights(weights, where=str(folder / "model.weights.h5"))
         listed = folder / NGRAM_WEIGHTS
         ngram_weights = NgramWeights.load(listed) if listed.is_file() else None
-        return cls(model, vocabulary, settings, video_input.find_encoder(folder), ngram_weights)
+        listed, prior = folder / CONTENT, None
+        if listed.is_file() and ngram_weights is not None:
+            prior = ContentPrior.load(listed, config.feature_size, ngram_weights)
+        return cls(model, vocabulary, settings, video_input.find_encoder(folder), ngram_weights, prior)
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:

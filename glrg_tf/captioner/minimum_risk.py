@@ -105,18 +105,23 @@ def expected_gain(token_ids: tf.Tensor, weights: NgramWeights) -> tf.Tensor:
         inside = places < lengths[:, None] - order  # (BK, T)
         # What leaves its caption meets nothing: -1 never equals -2.
         mine, theirs = tf.where(inside, keys[order], -1), tf.where(inside, keys[order], -2)
-        idf = tf.where(inside, _squared_idf(weights, keys[order]), 0.0)
+        idf = tf.where(inside, squared_idf(weights, find(weights, keys[order])), 0.0)
         total += _cosines(mine, theirs, idf, places, beams)
     gains = SCALE / ngrams.MAX_ORDER * total * closeness
     others = 1.0 - tf.eye(beams)
     return tf.reduce_sum(gains * others, axis=2) / max(beams - 1, 1)
 
 
+def repeats(keys: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """Which occurrence of its n-gram in its caption each of the keys int64 (N, T) is, float32 from 1 on."""
+    before = places[:, None] > places
+    equal = tf.expand_dims(keys, 2) == tf.expand_dims(keys, 1)  # not [:, :, None]: LiteRT has none of int64
+    return 1.0 + tf.reduce_sum(tf.cast(equal & before, tf.float32), axis=2)
+
+
 def _cosines(mine: tf.Tensor, theirs: tf.Tensor, idf: tf.Tensor, places: tf.Tensor, beams: int) -> tf.Tensor:
     """Clipped cosines (B, K, K) of the n-grams of one order: [b, i, j] of hypothesis i against reference j."""
-    before = places[:, None] > places
-    equal = tf.expand_dims(mine, 2) == tf.expand_dims(theirs, 1)  # not [:, :, None]: LiteRT has none of int64
-    rank = 1.0 + tf.reduce_sum(tf.cast(equal & before, tf.float32), axis=2)
+    rank = repeats(mine, places)
     norms = tf.reshape(tf.sqrt(tf.reduce_sum((2.0 * rank - 1.0) * idf, axis=1)), [-1, beams])  # (B, K)
     size = tf.shape(places)[0]
     mine, theirs = tf.reshape(mine, [-1, beams * size]), tf.reshape(theirs, [-1, beams * size])
@@ -127,12 +132,22 @@ def _cosines(mine: tf.Tensor, theirs: tf.Tensor, idf: tf.Tensor, places: tf.Tens
     return tf.math.divide_no_nan(tf.reduce_sum(shared, axis=2), norms[:, :, None] * norms[:, None, :])
 
 
-def _squared_idf(weights: NgramWeights, keys: tf.Tensor) -> tf.Tensor:
-    """Weights of packed n-grams by an unrolled binary search, which converts where `searchsorted` does not."""
-    table, values = tf.constant(weights.keys), tf.constant(weights.squared_idf)
+def find(weights: NgramWeights, keys: tf.Tensor) -> tf.Tensor:
+    """Places int32 of packed n-grams in the list, the last place where they are not in it.
+
+    An unrolled binary search, which converts where `searchsorted` does not.
+    """
+    table = tf.constant(weights.keys)
     last = len(weights.keys) - 1
     index = tf.zeros(tf.shape(keys), tf.int32)
     for bit in reversed(range(last.bit_length())):
         probe = tf.minimum(index + (1 << bit), last)
         index = tf.where(tf.gather(table, probe) <= keys, probe, index)
-    return tf.gather(values, tf.where(tf.gather(table, index) == keys, index, last))
+    return tf.where(tf.gather(table, index) == keys, index, last)
+
+
+def squared_idf(weights: NgramWeights, index: tf.Tensor) -> tf.Tensor:
+    """Weights float32 of the n-grams at places `index`, as sums of two halves: float16 files lose none of them."""
+    coarse = weights.squared_idf.astype(np.float16).astype(np.float32)
+    rest = (weights.squared_idf - coarse).astype(np.float16).astype(np.float32)
+    return tf.gather(tf.constant(coarse), index) + tf.gather(tf.constant(rest), index)
