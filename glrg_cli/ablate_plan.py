@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from glrg_cli.ablate_tables import parallel_of
 from glrg_cli.common import Console
 
 if TYPE_CHECKING:
@@ -40,3 +39,11 @@ def show(args: argparse.Namespace, tables: list[Table], jobs: list[Job], missing
     )
     console.result({"jobs": len(jobs), "missing": len(missing), "parallel": parallel})
     return 0
+
+
+def parallel_of(args: argparse.Namespace) -> tuple[int, int]:
+    """How many trainings run side by side, and the threads of each."""
+    from training.ablation_engine import cores, default_parallel
+
+    parallel = args.jobs or default_parallel()
+    return parallel, max(1, cores() // parallel) if args.threads is None else args.threads

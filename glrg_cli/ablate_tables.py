@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glrg_cli import ablate_plan
 from glrg_cli.common import Console
 from glrg_cli.parser import integer, nearest
 from glrg_cli.progress import duration
@@ -70,9 +71,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     jobs = needed_jobs(tables)
     missing = missing_jobs(jobs, args.out)
     if args.dry_run:
-        from glrg_cli.ablate_plan import show
-
-        return show(args, tables, jobs, missing, console)
+        return ablate_plan.show(args, tables, jobs, missing, console)
     if missing:
         _train(args, missing, console)
     documents = [_report(table, data, args, console) for table in tables]
@@ -95,14 +94,6 @@ def seeds_of(text: str) -> tuple[int, ...]:
             f"'{text}' is no number of seeds and no list of different ones", where="--seeds", remedy=remedy
         )
     return tuple(range(1, int(parts[0]) + 1)) if len(parts) == 1 else tuple(int(part) for part in parts)
-
-
-def parallel_of(args: argparse.Namespace) -> tuple[int, int]:
-    """How many trainings run side by side, and the threads of each."""
-    from training.ablation_engine import cores, default_parallel
-
-    parallel = args.jobs or default_parallel()
-    return parallel, max(1, cores() // parallel) if args.threads is None else args.threads
 
 
 def command_of(args: argparse.Namespace) -> str:
@@ -175,7 +166,7 @@ def _train(args: argparse.Namespace, missing: list[Job], console: Console) -> No
     from glrg_tf.io import lock
     from training.ablation_engine import Engine
 
-    parallel, threads = parallel_of(args)
+    parallel, threads = ablate_plan.parallel_of(args)
     console.interrupt_note = "what is finished is kept; run the same command again to go on"
     console.info(f"{len(missing)} trainings, {parallel} side by side")
     command = [*shlex.split(args.launcher), sys.executable, "-m", "glrg_cli", "ablate", "job"]

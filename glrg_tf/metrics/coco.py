@@ -109,21 +109,59 @@ def bootstrap_interval(
     Returns:
         metric -> (low, high).
     """
-    count = len(scores.ids)
-    rng = np.random.default_rng(seed)
-    draws = np.stack([np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(resamples)])
     tails = [(1 - level) / 2, (1 + level) / 2]
     intervals = {}
-    for metric in scores.overall:
-        if metric in BLEU:
-            values = bleu_from_statistics(draws @ scores.statistics["Bleu"])[:, BLEU.index(metric)]
-        elif metric == "METEOR":
-            values = meteor.corpus_score(draws @ meteor.addable(scores.statistics["METEOR"]))
-        else:
-            values = draws @ scores.per_video[metric] / count
+    for metric, values in resample(scores, resamples, seed).items():
         low, high = np.quantile(values, tails)
         intervals[metric] = (float(low), float(high))
     return intervals
+
+
+def resample(scores: CocoScores, resamples: int = 1000, seed: int = 0) -> dict[str, np.ndarray]:
+    """Corpus scores float64 (resamples,) of every metric over videos drawn with replacement; see `bootstrap_interval`.
+
+    The same seed draws the same videos for any system of as many videos: differences of two systems are paired.
+    """
+    count = len(scores.ids)
+    rng = np.random.default_rng(seed)
+    draws = np.stack([np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(resamples)])
+    found = {}
+    for metric in scores.overall:
+        if metric in BLEU:
+            found[metric] = bleu_from_statistics(draws @ scores.statistics["Bleu"])[:, BLEU.index(metric)]
+        elif metric == "METEOR":
+            found[metric] = meteor.corpus_score(draws @ meteor.addable(scores.statistics["METEOR"]))
+        else:
+            found[metric] = draws @ scores.per_video[metric] / count
+    return found
+
+
+def paired_differences(
+    scores: CocoScores, other: CocoScores, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[str, tuple[float, float, float]]:
+    """How much higher `scores` are than `other`, with percentile intervals over videos drawn for both alike.
+
+    Args:
+        scores: of one system.
+        other: of another on the same videos.
+        resamples: corpora drawn.
+        seed: of the draws.
+        level: mass inside the interval.
+
+    Returns:
+        metric -> (difference, low, high).
+
+    Raises:
+        ConfigError: the two are of different videos.
+    """
+    if scores.ids != other.ids:
+        raise ConfigError("scores of different videos cannot be paired", remedy="score both on the same split")
+    mine, theirs = resample(scores, resamples, seed), resample(other, resamples, seed)
+    found = {}
+    for metric in mine.keys() & theirs.keys():
+        low, high = np.quantile(mine[metric] - theirs[metric], [(1 - level) / 2, (1 + level) / 2])
+        found[metric] = (scores.overall[metric] - other.overall[metric], float(low), float(high))
+    return found
 
 
 def _check(references: Mapping, predictions: Mapping, metrics: Sequence[str], tokenizer: str) -> None:
