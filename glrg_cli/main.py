@@ -37,6 +37,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "train-encoder": ("glrg_cli.train_encoder", "train an encoder: words, actions or classes of videos"),
         "train-s2vt": ("glrg_cli.train_s2vt", "train an S2VT captioner: reads position after position"),
         "glove": ("glrg_cli.glove", "Visual GloVe: semantics of clips without labels, as a stream"),
+        "recap": ("glrg_cli.recap", "caption long video: clips, segments of minutes, a summary"),
     },
     "Use and measure": {
         "caption": ("glrg_cli.caption", "write captions for videos and feature files"),
