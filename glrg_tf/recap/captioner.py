@@ -37,6 +37,7 @@ from glrg_tf.recap.text_tokens import TextTokens, load_tokens
 
 if TYPE_CHECKING:
     from glrg_tf.encoders.bundle import EncoderBundle
+    from glrg_tf.video.sampling import FramePlan
 
 FORMAT = "glrg-recap"
 VERSION = 1
@@ -150,28 +151,51 @@ class RecapCaptioner:
         return total.hexdigest()
 
     # === Features ===
-    def encode_clips(self, clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def frame_plan(self) -> FramePlan:
+        """Which frames of a clip are looked at.
+
+        Raises:
+            ConfigError: the captioner has no encoder.
+        """
+        return self._looking().plan
+
+    @property
+    def plans(self) -> tuple[str, ...]:
+        """The plans whose frames are read: keys of `encode_clips`' dictionaries."""
+        return self._looking().plans
+
+    @property
+    def max_side(self) -> int:
+        """Pixels of the longer side that frames need at most: twice the largest network's, as in extraction."""
+        specs = (stream.spec for stream in self._looking().streams.values())
+        return 2 * max(max(spec.input_size) for spec in specs)
+
+    def _looking(self) -> EncoderBundle:
+        if self.encoder is None:
+            raise ConfigError("this captioner has no encoder", remedy="train it with --encoder ENC")
+        return self.encoder
+
+    def encode_clips(self, clips: Sequence[Mapping[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
         """Features of clips.
 
         Args:
-            clips: uint8 (F, H, W, 3) each; F may differ and is at least 1.
+            clips: for each clip, plan name -> uint8 (P, k, H, W, 3) RGB (`frame_plan`).
 
         Returns:
             Dense tokens float32 (n, P, D), the encoder's streams side by side at each position of its frame plan, and
             rows float32 (n, R), their mean over positions.
 
         Raises:
-            ConfigError: the captioner has no encoder.
+            ConfigError: the captioner has no encoder, or frames of a plan are missing.
         """
-        if self.encoder is None:
-            raise ConfigError("this captioner has no encoder", remedy="train it with --encoder ENC")
-        plan, names = self.encoder.plan, [name for name, _ in self.encoder.widths]
-        wanted = [{p: clip[plan.frames_of(p, len(clip))] for p in self.encoder.plans} for clip in clips]
+        encoder = self._looking()
+        names = [name for name, _ in encoder.widths]
         # One clip after the other: what it is encoded with must not change its features by a last bit.
-        encoded = [self.encoder.encode(planned) for planned in wanted]
-        width = self.encoder.config.width
+        encoded = [encoder.encode(clip) for clip in clips]
         if not encoded:
-            return np.zeros((0, plan.positions, width), np.float32), np.zeros((0, self._row_size()), np.float32)
+            empty = np.zeros((0, encoder.plan.positions, encoder.config.width), np.float32)
+            return empty, self.rows_of(empty)
         dense = np.stack([np.concatenate([streams[name] for name in names], axis=1) for streams in encoded])
         return dense, self.rows_of(dense)
 
@@ -179,9 +203,6 @@ class RecapCaptioner:
         """Rows float32 (n, R) of dense tokens (n, P, D): the mean over positions of the streams that rows are of."""
         means = np.asarray(dense, np.float32).mean(axis=1)
         return means[:, row_columns(self.encoder.widths, self.row_streams)] if self.encoder is not None else means
-
-    def _row_size(self) -> int:
-        return len(row_columns(self.encoder.widths, self.row_streams)) if self.encoder is not None else self.row_width
 
     # === Texts ===
     def caption_clips(self, dense: np.ndarray) -> list[str]:
