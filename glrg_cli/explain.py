@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,16 @@ from glrg_tf.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from glrg_tf.explain.captioners import Captioner
-    from glrg_tf.explain.video import Explanation
+    from glrg_tf.explain.explanation import Explanation
 
 HELP = "show where and when each word of a caption looked"
 DESCRIPTION = """\
 Explains the captioner's own caption of a video, or --sentence: every cell of every frame is shown to the captioner
 alone, with the sentence forced, and what it then makes of each word is the word's map (caption-guided saliency, CVPR
 2017). Needs no labels and no attention layers. Words the captioner does not have are named and get no map.
+
+VIDEO may be a features.h5 (with --id): then --chart and --concepts tell when and why, but not where. The same holds for
+videos when no stream of the captioner has a map (a classifier file has none, a keyframe encoder has one).
 
 With --pointing-game, VIDEO is a sample world (`glrg world`) or a folder of Flickr30k Entities (Annotations/,
 Sentences/, images/), and the maps are measured against the boxes there."""
@@ -27,7 +31,8 @@ examples:
   glrg explain world-nano clip.mp4 --out overlay.mp4
   glrg explain runs/a clip.mp4 --sentence "a man plays a guitar" --stills words/ --chart when.png --concepts why.png
   glrg explain runs/a clip.mp4 --word guitar --out guitar.mp4
-  glrg explain world-nano data/world --pointing-game"""
+  glrg explain runs/a features.h5 --id video7 --chart when.png --concepts why.png
+  glrg explain world-nano data/world --pointing-game --fine"""
 
 _PERCENT = 100
 
@@ -35,7 +40,8 @@ _PERCENT = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `glrg explain`."""
     parser.add_argument("captioner", metavar="CAPTIONER", help="run folder, captioner folder or preset name")
-    parser.add_argument("video", metavar="VIDEO", type=pathlib.Path, help="video, or data with boxes")
+    parser.add_argument("video", metavar="VIDEO", type=pathlib.Path, help="video, features.h5, or data with boxes")
+    parser.add_argument("--id", metavar="ID", help="which video of a features.h5")
     parser.add_argument("--sentence", metavar="TEXT", help="what is asked about (default: the caption)")
     parser.add_argument("--out", metavar="FILE.mp4", help="film with the maps over every frame, a panel a word")
     parser.add_argument("--word", metavar="WORD", help="--out shows this word alone, in full size")
@@ -51,8 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--others", choices=("none", "pooled"), help="what a cell sees of the other streams (default: none)"
     )
-    parser.add_argument("--rate", metavar="FPS", type=float, default=2.0, help="frames a second; 0: all (default: 2)")
+    parser.add_argument("--rate", metavar="FPS", type=float, default=1.5, help="frames a second; 0: all (default: 1.5)")
     parser.add_argument("--max-frames", metavar="N", type=integer(1, 4096), default=96, help="default: 96")
+    parser.add_argument("--fine", action="store_true", help="maps twice as fine, four times the work")
     parser.add_argument("--encoder", metavar="ENC", help="what turns videos into features (default: the captioner's)")
     parser.add_argument("--pointing-game", action="store_true", help="measure the maps on data with boxes")
     parser.add_argument("--split", default="test", help="--pointing-game: clips of this split (default: test)")
@@ -75,6 +82,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
         return play(captioner, args, console)
     explanation = _explain(captioner, args, console)
+    if args.out is not None or args.stills is not None:
+        explanation.need_maps()
     word = _word(explanation, args.word)
     show(explanation, console)
     console.result({**to_json(explanation), "files": _write(explanation, word, args, console)})
@@ -93,6 +102,11 @@ def _check(args: argparse.Namespace) -> None:
         return
     if args.video.is_dir():
         raise ConfigError("a folder, not a video", where=args.video, remedy="name one video, or --pointing-game")
+    if _is_features(args.video) and (args.out or args.stills):
+        what = "features tell when and why, not where: there are no frames to draw on"
+        raise ConfigError(what, where=args.video, remedy="--chart and --concepts, or name the video itself")
+    if args.id is not None and not _is_features(args.video):
+        raise ConfigError("--id names a video of a features.h5", where=args.video, remedy="leave it out")
     if args.word is not None and args.out is None:
         raise ConfigError("--word is about the film", remedy="add --out FILE.mp4")
     for path in (args.chart, args.concepts):
@@ -102,12 +116,22 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("cannot tell the video container", where=args.out, remedy="end it in .mp4")
 
 
-def _explain(captioner: Captioner, args: argparse.Namespace, console: Console) -> Explanation:
-    from glrg_tf.explain.video import ExplainSettings, explain_video
+def _is_features(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in (".h5", ".hdf5")
 
-    settings = ExplainSettings(mode=args.mode, rate=args.rate, max_frames=args.max_frames)
+
+def _explain(captioner: Captioner, args: argparse.Namespace, console: Console) -> Explanation:
+    from glrg_tf.explain.explanation import ExplainSettings
+
+    settings = ExplainSettings(mode=args.mode, rate=args.rate, max_frames=args.max_frames, fine=args.fine)
     if args.others is not None:
-        settings = ExplainSettings(args.mode, args.rate, args.max_frames, args.others)
+        settings = dataclasses.replace(settings, others=args.others)
+    if _is_features(args.video):
+        from glrg_tf.explain.stored import explain_features
+
+        return explain_features(captioner, args.video, args.id, args.sentence, settings)
+    from glrg_tf.explain.video import explain_video
+
     with console.progress(None, "explaining", "frames") as bar:
         return explain_video(captioner, args.video, args.sentence, settings, progress=bar.update)
 

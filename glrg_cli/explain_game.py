@@ -21,7 +21,7 @@ def play(captioner: Captioner, args: argparse.Namespace, console: Console) -> in
     if (args.video / "truth.jsonl").is_file():
         from glrg_tf.explain.world_game import GameSettings, play_world
 
-        settings = GameSettings(split=args.split, clips=args.clips or 0, mode=args.mode, others=others)
+        settings = GameSettings(split=args.split, clips=args.clips or 0, mode=args.mode, others=others, fine=args.fine)
         with console.progress(None, "playing", "clips") as bar:
             found = play_world(captioner, args.video, settings, bar.update)
         _table({**found.phrases, "nouns alone": found.nouns}, console)
@@ -33,7 +33,7 @@ def play(captioner: Captioner, args: argparse.Namespace, console: Console) -> in
     from glrg_tf.explain.entities import play_entities
 
     with console.progress(None, "playing", "images") as bar:
-        scores = play_entities(captioner, args.video, args.clips or 0, args.mode, others, bar.update)
+        scores = play_entities(captioner, args.video, args.clips or 0, args.mode, others, args.fine, bar.update)
     _table(scores, console)
     console.result({"phrases": _plain(scores)})
     return 0

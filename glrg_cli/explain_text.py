@@ -9,7 +9,7 @@ import numpy as np
 from glrg_cli.common import Console
 
 if TYPE_CHECKING:
-    from glrg_tf.explain.video import Explanation
+    from glrg_tf.explain.explanation import Explanation
 
 _TOP = 3  # concepts of a word
 
@@ -25,9 +25,13 @@ def show(explanation: Explanation, console: Console) -> None:
             rows.append((entry["word"], "-", "-", "-", "not a word of the captioner"))
             continue
         drivers = ", ".join(f"{name} {gain:+.2f}" for name, gain in entry["concepts"])
-        x, y = entry["point"]
-        rows.append((entry["word"], f"{entry['log_prob']:.2f}", f"{entry['second']:.1f}", f"{x},{y}", drivers))
-    console.table("", ("word", "ln p", "second", "x,y", "driven by (nats lost without it)"), rows)
+        when = f"{entry['second']:.1f}" if "second" in entry else str(entry.get("position", "-"))
+        where = "{},{}".format(*entry["point"]) if "point" in entry else "-"
+        rows.append((entry["word"], f"{entry['log_prob']:.2f}", when, where, drivers))
+    time = "second" if explanation.frame_rate else "position"
+    console.table("", ("word", "ln p", time, "x,y", "driven by (nats lost without it)"), rows)
+    if not explanation.has_maps:
+        console.info("no stream has a map of frames: when and why, but not where")
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:
@@ -55,18 +59,28 @@ def _words(explanation: Explanation) -> list[dict[str, Any]]:
         known = bool(explanation.query.known[number])
         entry: dict[str, Any] = {"word": word, "known": known, "concepts": []}
         if known:
-            row = explanation.best_frame(number)
-            entry |= {
-                "log_prob": float(explanation.word_log_probs[number]),
-                "second": round(float(explanation.seconds[row]), 3),
-                "frame": int(explanation.frames[row]),
-                "point": _point(explanation, row, number),
-                "when": [round(float(value), 4) for value in chart[:, number]],
-            }
+            entry["log_prob"] = float(explanation.word_log_probs[number])
+            entry |= _best(explanation, number)
+            entry["when"] = [round(float(value), 4) for value in chart[:, number]]
             if explanation.concepts is not None:
                 entry["concepts"] = explanation.concepts[0].top(number, _TOP)
         entries.append(entry)
     return entries
+
+
+def _best(explanation: Explanation, word: int) -> dict[str, Any]:
+    """The frame and the point that speak most for a word; without maps the moment."""
+    if explanation.has_maps:
+        row = explanation.best_frame(word)
+        return {
+            "second": round(float(explanation.seconds[row]), 3),
+            "frame": int(explanation.frames[row]),
+            "point": _point(explanation, row, word),
+        }
+    if explanation.pooled:
+        return {}
+    moment = int(explanation.temporal[:, word].argmax())
+    return {"second": round(float(explanation.moments[moment]), 3)} if explanation.frame_rate else {"position": moment}
 
 
 def _point(explanation: Explanation, row: int, word: int) -> list[int]:

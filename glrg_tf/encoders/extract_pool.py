@@ -29,7 +29,7 @@ Answer = Clips | VideoError
 _AHEAD = 2  # answers that wait beside those being made
 
 
-class _OpenInChild:
+class OpenInChild:
     """The files of `read_clips`, opened by a child process."""
 
     def __init__(self, child: Child) -> None:
@@ -69,7 +69,7 @@ class ChildDecoder:
 
     def read(self, item: VideoItem) -> Answer:
         """The clips of a video, or why there are none; a process that died is replaced for the next one."""
-        return _answer(item, self._plan, _OpenInChild(self._child))
+        return _answer(item, self._plan, OpenInChild(self._child))
 
     def stop(self) -> None:
         """Ends the work, from another thread: it is answered with an error."""

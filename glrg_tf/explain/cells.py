@@ -3,10 +3,15 @@
 A descriptor is a row as the captioner reads it: the keyframe stream's columns hold what one cell shows, the other
 columns nothing (`others="none"`) or what the whole video shows (`others="pooled"`). Nothing is better: words of the
 long range that the whole video gives speak for every cell alike (measured in docs/explain.md).
+
+Fine maps: the network reads the frame four times, moved by half a cell down, right, and both, and the four maps are
+laid into each other (the "shift and stitch" of OverFeat, Sermanet et al. 2014, and of Long et al. 2015). Twice as many
+rows and columns, and what a cell's border cut apart lies in the middle of another one.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -41,19 +46,50 @@ class MapNetwork:
         names = [name for name, _ in streams]
         stream = map_stream(bundle, names)
         network, spec = stream.feature_map, stream.spec
-        self.view = View(spec.input_size, spec.fit, cell_offset(network))
+        self.view, self._network = View(spec.input_size, spec.fit, cell_offset(network)), network
         first = sum(width for _, width in streams[: names.index(spec.name)])
         self.columns = slice(first, first + spec.width)
         self.grid = (int(network.output_shape[1]), int(network.output_shape[2]))
 
         def maps(frames: tf.Tensor) -> tf.Tensor:
-            resized = resize_frames(frames, spec.input_size, spec.fit)
-            return network(resized[:, tf.newaxis], training=False)
+            return network(resize_frames(frames, spec.input_size, spec.fit)[:, tf.newaxis], training=False)
+
+        def fine_maps(frames: tf.Tensor) -> tf.Tensor:
+            return self._stitched(resize_frames(frames, spec.input_size, spec.fit))
 
         signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
         self.maps = tf.function(maps, input_signature=signature, autograph=False)
-        signature = [tf.TensorSpec([None, *self.grid, int(network.output_shape[3])], tf.float32)]
+        self.fine_maps = tf.function(fine_maps, input_signature=signature, autograph=False)
+        signature = [tf.TensorSpec([None, None, None, int(network.output_shape[3])], tf.float32)]
         self.classes = tf.function(stream.classify_cells, input_signature=signature, autograph=False)
+
+    def grid_of(self, fine: bool) -> tuple[int, int]:
+        """Rows and columns of a map."""
+        return (2 * self.grid[0], 2 * self.grid[1]) if fine else self.grid
+
+    def view_of(self, fine: bool) -> View:
+        """Where the cells of a map lie: of a fine one, after `saliency.soft_mean`."""
+        if not fine:
+            return self.view
+        # In fine cells: twice the offset, half a cell as the middle of a whole one, half for the mean with the next.
+        rows, columns = (2 * offset + 1.0 for offset in self.view.offset)
+        return dataclasses.replace(self.view, offset=(rows, columns))
+
+    def _stitched(self, pictures: tf.Tensor) -> tf.Tensor:
+        """Maps of pictures moved by half cells, laid into each other: (F, h, w, 3) -> (F, 2h', 2w', C)."""
+        down, right = (
+            max(1, round(side / cells / 2)) for side, cells in zip(pictures.shape[1:3], self.grid, strict=True)
+        )
+        padded = tf.pad(pictures, [[0, 0], [0, down], [0, right], [0, 0]], "SYMMETRIC")
+        height, width = pictures.shape[1:3]
+        parts = [
+            self._network(padded[:, tf.newaxis, row : row + height, column : column + width], training=False)
+            for row in (0, down)
+            for column in (0, right)
+        ]
+        rows, columns = self.grid
+        stacked = tf.reshape(tf.stack(parts), [2, 2, -1, rows, columns, parts[0].shape[-1]])
+        return tf.reshape(tf.transpose(stacked, [2, 3, 0, 4, 1, 5]), [-1, 2 * rows, 2 * columns, parts[0].shape[-1]])
 
 
 class CellReader:
@@ -64,12 +100,15 @@ class CellReader:
         row: float32 (D,), descriptor of the whole video.
         others: what the other streams' columns hold.
         box: frames that each map is averaged over, odd.
+        fine: cells at half steps.
     """
 
-    def __init__(self, network: MapNetwork, row: np.ndarray, others: Others = "none", box: int = 1) -> None:
+    def __init__(
+        self, network: MapNetwork, row: np.ndarray, others: Others = "none", box: int = 1, fine: bool = False
+    ) -> None:
         if others not in OTHERS:
             raise ConfigError(f"no choice '{others}'", where="--others", remedy="one of " + ", ".join(OTHERS))
-        self._network, self._box = network, box
+        self._network, self._box, self._fine = network, box, fine
         self._row = np.asarray(row, np.float32) if others == "pooled" else np.zeros_like(row, np.float32)
 
     def read(self, frames: np.ndarray) -> Iterator[np.ndarray]:
@@ -81,11 +120,12 @@ class CellReader:
         Yields:
             float32 (f, h, w, D).
         """
-        count, half, grid, width = len(frames), self._box // 2, self._network.grid, len(self._row)
+        count, half, grid, width = len(frames), self._box // 2, self._network.grid_of(self._fine), len(self._row)
+        network = self._network.fine_maps if self._fine else self._network.maps
         step = max(1, min(_FRAMES_AT_ONCE, _CELL_FLOATS // (width * math.prod(grid))))
         for first in range(0, count, step):
             last = min(first + step, count)
-            maps = self._network.maps(frames[mirrored(np.arange(first - half, last + half), count)])
+            maps = network(frames[mirrored(np.arange(first - half, last + half), count)])
             if half:
                 maps = tf.add_n([maps[shift : shift + last - first] for shift in range(self._box)]) / self._box
             cells = np.empty((last - first, *grid, width), np.float32)
@@ -100,17 +140,30 @@ def mirrored(places: np.ndarray, count: int) -> np.ndarray:
     return np.where(places < count, places, 2 * count - 1 - places)
 
 
-def map_stream(bundle: EncoderBundle, names: Sequence[str]) -> StreamEncoder:
-    """The stream, among those named, whose network has a map of classes.
-
-    Raises:
-        ConfigError: none has.
-    """
+def find_map_stream(bundle: EncoderBundle, names: Sequence[str]) -> StreamEncoder | None:
+    """The stream, among those named, whose network has a map of classes; None where none has."""
     for name in names:
         stream = bundle.streams.get(name)
         if stream is not None and stream.spec.kind == "keyframe" and stream.exportable:
             return stream
-    raise ConfigError(
+    return None
+
+
+def map_stream(bundle: EncoderBundle, names: Sequence[str]) -> StreamEncoder:
+    """`find_map_stream` that must find one.
+
+    Raises:
+        ConfigError: none has a map.
+    """
+    stream = find_map_stream(bundle, names)
+    if stream is None:
+        raise no_map()
+    return stream
+
+
+def no_map() -> ConfigError:
+    """What is said where a map is needed and no stream has one."""
+    return ConfigError(
         "no stream of this captioner has a map of its frames",
         where="encoder",
         remedy="a keyframe encoder has one (`glrg train-encoder keyframe`); a classifier file has none",

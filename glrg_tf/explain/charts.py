@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from glrg_tf.errors import ConfigError
-from glrg_tf.explain.video import Explanation
+from glrg_tf.explain.explanation import Explanation
 from glrg_tf.io import atomic
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -31,8 +31,12 @@ def write_time_chart(explanation: Explanation, path: str | os.PathLike[str]) -> 
     """Writes the chart word x time: how well each moment alone predicts each word, from its worst to its best.
 
     Raises:
-        ConfigError: unknown suffix.
+        ConfigError: unknown suffix, or features of one moment only.
     """
+    if explanation.pooled:
+        raise ConfigError(
+            "the features are pooled: they tell no moments apart", remedy="extract them with --per-position"
+        )
     chart, words = explanation.chart(), explanation.words
     figure, axes = _figure((7.0, 1.0 + 0.28 * len(words)))
     moments = explanation.moments
@@ -42,7 +46,7 @@ def write_time_chart(explanation: Explanation, path: str | os.PathLike[str]) -> 
     axes.set_yticks(range(len(words)), words)
     for tick, known in zip(axes.get_yticklabels(), explanation.query.known, strict=True):
         tick.set_color("black" if known else "#999999")
-    axes.set_xlabel("seconds")
+    axes.set_xlabel("seconds" if explanation.frame_rate else "position")
     axes.set_title("When each word was seen", fontsize=10, loc="left")
     _save(figure, path)
 

@@ -96,6 +96,7 @@ def play_entities(
     images: int = 0,
     mode: Mode = "logprob",
     others: Others = "none",
+    fine: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Score]:
     """Plays every phrase with boxes of every sentence; results over all and by type of entity.
@@ -114,7 +115,7 @@ def play_entities(
             remedy="the folder needs Annotations/, Sentences/ and images/",
         )
     explainer, plays = Explainer(captioner), []
-    how = ExplainSettings(mode=mode, others=others)
+    how = ExplainSettings(mode=mode, others=others, fine=fine)
     for path in sentences[:images] if images else sentences:
         image = next((p for e in _ENDINGS if (p := pictures / f"{path.stem}{e}").is_file()), None)
         if image is None:
@@ -141,7 +142,7 @@ def _play_image(
         phrases = [phrase for chain in chains for phrase in _phrases(chain, query, boxes)]
         if phrases:
             (raw,) = explainer.score_frames(image[None], positions, query, how)
-            plays += play(raw, phrases, image.shape[:2], network.view)
+            plays += play(raw, phrases, image.shape[:2], network.view_of(how.fine))
     return plays
 
 

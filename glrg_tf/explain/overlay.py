@@ -12,7 +12,7 @@ import numpy as np
 
 from glrg_tf.errors import ConfigError
 from glrg_tf.explain import picture
-from glrg_tf.explain.video import Explanation
+from glrg_tf.explain.explanation import Explanation
 from glrg_tf.io import atomic
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def write_overlay(
 
     Raises:
         VideoError: the video cannot be read any more.
+        ConfigError: the explanation has no maps.
     """
+    explanation.need_maps()
     from glrg_tf.video.reader import iter_frames
     from glrg_tf.video.writer import write_video
 
@@ -108,6 +110,7 @@ def stills(
 
     Raises:
         VideoError: the video cannot be read any more.
+        ConfigError: the explanation has no maps.
     """
     from glrg_tf.video.isolated import read_frames_isolated
 
@@ -124,8 +127,9 @@ def write_stills(explanation: Explanation, video: str | os.PathLike[str], folder
     """Writes `stills` as PNG files named by place and word: `02-ball.png`.
 
     Raises:
-        ConfigError: `folder` is a file.
+        ConfigError: `folder` is a file, or the explanation has no maps.
     """
+    explanation.need_maps()
     from PIL import Image
 
     target = Path(folder)

@@ -56,3 +56,21 @@ def saliency(
     else:
         values = -scorer.divergences(rows, token_ids, scorer.distributions(whole, token_ids))
     return values.reshape(*items.shape[:-1], len(token_ids))
+
+
+def soft_mean(raw: np.ndarray) -> np.ndarray:
+    """What the four half-moved views over a place say together: ln of the mean of exp over 2 x 2 cells of a fine map.
+
+    A point of a frame lies under four cells of a fine map (cells.py), each whole; their mean probability is the
+    point's. The last row and column are repeated.
+
+    Args:
+        raw: float32 (..., h, w), logarithms.
+
+    Returns:
+        float32 (..., h, w); a cell stands half a cell further down and right than before.
+    """
+    padded = np.pad(raw, [(0, 0)] * (raw.ndim - 2) + [(0, 1), (0, 1)], mode="edge")
+    parts = np.stack([padded[..., i : i + raw.shape[-2], j : j + raw.shape[-1]] for i in (0, 1) for j in (0, 1)])
+    top = parts.max(axis=0)
+    return (top + np.log(np.exp(parts - top).mean(axis=0))).astype(np.float32)

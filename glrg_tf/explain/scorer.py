@@ -122,12 +122,14 @@ class DecoderScorer:
         """The sentence forced on every row; what `take(t, logits (M, V))` gives, stacked over steps (n, M, …)."""
         weights = self._weights()
         hidden, cell, gates = self._start(items)
-        table, count, rows = decoding.word_table(weights), tf.size(token_ids), tf.shape(items)[0]
+        count = tf.size(token_ids)
+        # All rows read the same word: one row of gates a step, from a table of the sentence's words alone.
         inputs = tf.concat([[Vocabulary.START], token_ids], axis=0)
+        table = tf.matmul(tf.gather(weights.embedding, inputs), weights.word_kernel)
         width = tf.TensorShape([None, weights.recurrent_kernel.shape[0]])
 
         def body(t: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor, taken: tf.TensorArray) -> tuple[Any, ...]:
-            logits, hidden, cell = decoding.step(weights, table, tf.fill([rows], inputs[t]), hidden, cell, gates)
+            logits, hidden, cell = decoding.step(weights, table, tf.reshape(t, [1]), hidden, cell, gates)
             return t + 1, hidden, cell, taken.write(t, take(t, logits))
 
         taken = tf.TensorArray(tf.float32, count, element_shape=shape)

@@ -21,11 +21,12 @@ from glrg_tf.data.world.truth import Truth, load_truth
 from glrg_tf.errors import AnnotationError
 from glrg_tf.explain.captioners import Captioner
 from glrg_tf.explain.cells import Others
+from glrg_tf.explain.explanation import ExplainSettings
 from glrg_tf.explain.normalise import time_mass
 from glrg_tf.explain.pointing_game import Phrase, Play, Score, play, score
 from glrg_tf.explain.query import Query, parse_query
 from glrg_tf.explain.saliency import Mode, saliency
-from glrg_tf.explain.video import Explainer, ExplainSettings
+from glrg_tf.explain.video import Explainer
 from glrg_tf.video.sampling import uniform_positions
 
 _LEAST_SIDE = 6.0  # pixels of a box inside the frame: of an object that is just leaving, hardly anything is seen
@@ -42,6 +43,7 @@ class GameSettings:
     others: Others = "none"
     sigma: float = 0.0  # smoothing over cells
     pairs: int = 40  # clips cut together for the question "when"
+    fine: bool = False  # cells at half steps (cells.py)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,19 +97,19 @@ def play_clip(explainer: Explainer, video: Path, clip: Truth, settings: GameSett
     """All plays of one clip: of phrases, of nouns."""
     from glrg_tf.video.reader import read_frames
 
-    plan, network = explainer.bundle.plan, explainer.network
+    plan, view = explainer.bundle.plan, explainer.network.view_of(settings.fine)
     wanted = uniform_positions(clip.frames, settings.frames)
     frames = read_frames(video, lambda count: np.union1d(plan.wanted(count), np.minimum(wanted, count - 1)))
     positions = explainer.encode_frames(frames.at, frames.decoded)
     query = parse_query(clip.caption, explainer.captioner.vocabulary)
     shown = np.unique(np.minimum(wanted, frames.decoded - 1))
-    how = ExplainSettings(mode=settings.mode, others=settings.others)
+    how = ExplainSettings(mode=settings.mode, others=settings.others, fine=settings.fine)
     raw = explainer.score_frames(frames.at(shown), positions, query, how)
     plays: tuple[list[Play], list[Play]] = ([], [])
     for maps, frame in zip(raw, shown, strict=True):
         for kept, colours in zip(plays, (True, False), strict=True):
             found = list(object_phrases(clip, query, int(frame), colours))
-            kept += play(maps, found, (clip.size[1], clip.size[0]), network.view, settings.sigma)
+            kept += play(maps, found, (clip.size[1], clip.size[0]), view, settings.sigma)
     return plays
 
 
