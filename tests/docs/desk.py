@@ -1,6 +1,6 @@
 """The desk at which the pages' commands are run: a folder with small videos, captions, datasets and captioners.
 
-Everything is made once. A page gets a copy without what its own commands make.
+Everything is made once; every page gets a copy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def prepare(root: pathlib.Path) -> pathlib.Path:
     make_world(desk / "data" / "world", CLIPS, 1, lambda done: None)
     clips = sorted((desk / "data" / "world" / "videos").glob("*.mp4"))
     shutil.copytree(desk / "data" / "world" / "videos", desk / "clips")
-    for name in ("clip.mp4", "new.mp4", "a.mp4", "b.mp4"):
+    for name in ("clip.mp4", "new.mp4", "a.mp4", "b.mp4", "upload.mp4", "hour.mkv"):
         shutil.copy(clips[0], desk / name)
     for name in ("other.webm", "b.webm"):  # the content decides, not the name
         shutil.copy(clips[1], desk / name)
@@ -51,8 +51,8 @@ def prepare(root: pathlib.Path) -> pathlib.Path:
     return desk
 
 
-def copy(desk: pathlib.Path, folder: pathlib.Path, made: set[str], called: dict[str, str]) -> None:
-    """Copies the desk to `folder`, but not what is in `made` (paths the page's own commands write)."""
+def copy(desk: pathlib.Path, folder: pathlib.Path, called: dict[str, str]) -> None:
+    """Copies the desk to `folder`, and prepared things under the names a page has for them."""
     shutil.copytree(desk, folder, symlinks=True)
     shared = folder.parent / "shared"
     if not shared.exists():
@@ -62,12 +62,6 @@ def copy(desk: pathlib.Path, folder: pathlib.Path, made: set[str], called: dict[
         if target.exists():
             shutil.rmtree(target)
         shutil.copytree(folder / source, target)
-    for name in made:
-        target = folder / name
-        if target.is_dir():
-            shutil.rmtree(target)
-        elif target.exists():
-            target.unlink()
 
 
 def _tables(desk: pathlib.Path) -> None:

@@ -31,7 +31,8 @@ PAGES = (
     *("README.md", "docs/architecture.md", "docs/backbones.md", "docs/distributed.md", "docs/encoders.md"),
     *("docs/explain.md", "docs/export.md", "docs/extraction.md", "docs/gpu.md", "docs/performance.md"),
     *("docs/release-bridge.md", "docs/serving.md", "docs/training.md", "docs/video.md", "docs/visual-glove.md"),
-    *("docs/world.md", "docs/LOG.md"),
+    *("docs/world.md", "docs/LOG.md", "docs/index.md", "docs/quick-start.md", "docs/own-data.md", "docs/evaluation.md"),
+    *("docs/extending.md", "docs/troubleshooting.md", "docs/comparison.md", "docs/model-cards.md"),
 )
 
 NOT_RUN = (
@@ -61,6 +62,7 @@ NOT_RUN = (
 
 # Run by `make test-docs` only.
 SLOW = (
+    Rule(D + r"(quick-start|own-data|evaluation)\.md", r"glrg (demo|train|evaluate|score|caption runs)", "minutes"),
     Rule(
         D + r".*", r"glrg (train|train-encoder (?!bundle)|evaluate|export|explain|glove|serve|report|ablate)", "minutes"
     ),
@@ -75,15 +77,10 @@ SLOW = (
 # command -> options that make it small: added, or put in the place of the page's.
 SMALL: dict[str, tuple[str, ...]] = {
     "glrg train": ("--epochs", "1", "--set", "train.batch_size=4", "--set", "model.hidden_size=16"),
-    "glrg train-encoder": ("--epochs", "1", "--set", "steps_per_epoch=1"),
+    "glrg train-encoder": ("--epochs", "1", "--set", "draws=1"),
     "glrg world": ("--clips", "10"),
     "glrg extract": ("--workers", "1"),
     "glrg caption": ("--workers", "1"),
-}
-
-# Names that Python blocks take for granted.
-BEFORE_PYTHON: dict[str, str] = {
-    "docs/encoders.md": "",
 }
 
 # page -> what a prepared thing is called there.

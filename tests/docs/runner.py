@@ -6,14 +6,13 @@ import contextlib
 import io
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import NamedTuple
 
 from glrg_cli.main import main
 from tests.docs import pages, plan
-
-BOX = {3: "some inputs failed"}
 
 
 class Step(NamedTuple):
@@ -45,33 +44,41 @@ def _step(page: str, line: int, text: str, python: bool) -> Step:
     return Step(page, line, text, python, "run", "")
 
 
-def made_by(chosen: list[Step]) -> set[str]:
-    """The paths that `glrg` commands write, from their --out."""
-    found = set()
-    for step in chosen:
-        words = [] if step.python else pages.Command(step.page, step.line, step.text).words
-        if "--out" in words[:-1] and "--resume" not in words:
-            found.add(words[words.index("--out") + 1])
-    return found
-
-
-def run(step: Step, folder: pathlib.Path, names: dict[str, object]) -> str:
-    """Runs one step in `folder`; returns "" or what went wrong.
+class Runner:
+    """Runs the steps of one page.
 
     Args:
-        step: what to run.
-        folder: the desk's copy; the current folder meanwhile.
-        names: names of the page's Python blocks so far.
+        folder: the desk's copy; the current folder while a step runs.
+        names: of the page's Python blocks, which share them.
     """
-    before = pathlib.Path.cwd()
-    os.chdir(folder)
-    try:
-        if step.python:
-            return _python(step, names)
-        command = pages.Command(step.page, step.line, step.text)
-        return _glrg(command) if command.is_glrg else _shell(command)
-    finally:
-        os.chdir(before)
+
+    def __init__(self, folder: pathlib.Path, names: dict[str, object]) -> None:
+        self._folder, self._names = folder, names
+        self._made: set[str] = set()
+
+    def run(self, step: Step) -> str:
+        """Runs one step; returns "" or what went wrong."""
+        before = pathlib.Path.cwd()
+        os.chdir(self._folder)
+        try:
+            if step.python:
+                return _python(step, self._names)
+            command = pages.Command(step.page, step.line, step.text)
+            self._clear(command)
+            return _glrg(command) if command.is_glrg else _shell(command)
+        finally:
+            os.chdir(before)
+
+    def _clear(self, command: pages.Command) -> None:
+        """Takes away what was prepared in the place that the command is about to write, as for who begins anew."""
+        words = command.words if command.is_glrg else []
+        if "--out" not in words[:-1] or "--resume" in words:
+            return
+        name = words[words.index("--out") + 1]
+        if name not in self._made and words.count(name) == 1:
+            shutil.rmtree(name, ignore_errors=True)
+            pathlib.Path(name).unlink(missing_ok=True)
+        self._made.add(name)
 
 
 def small(words: list[str]) -> list[str]:

@@ -28,12 +28,10 @@ def chosen(page):
 @pytest.mark.parametrize("page", [page for page in plan.PAGES if chosen(page)])
 def test_the_page_does_what_it_says(page, prepared, tmp_path):
     todo, names, folder = chosen(page), {"__name__": page}, tmp_path / "desk"
-    desk.copy(prepared, folder, runner.made_by(todo), plan.CALLED.get(page, {}))
-    if page in plan.BEFORE_PYTHON:
-        exec(plan.BEFORE_PYTHON[page], names)
-    wrong = []
+    desk.copy(prepared, folder, plan.CALLED.get(page, {}))
+    worker, wrong = runner.Runner(folder, names), []
     for step in todo:
-        said = runner.run(step, folder, names)
+        said = worker.run(step)
         if said:
             wrong.append(f"{page}:{step.line}: {step.text.splitlines()[0]}\n  {said}")
     assert not wrong, "\n".join(wrong)
