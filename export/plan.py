@@ -16,6 +16,7 @@ DIR/
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -107,6 +108,8 @@ def artefacts(request: ExportRequest) -> list[Artefact]:
 def _check_known(option: str, given: Sequence[str], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
-            raise ConfigError(f"'{name}' is not known", where=option, remedy="one or more of " + ", ".join(known))
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"did you mean '{near[0]}'?" if near else "one or more of " + ", ".join(known)
+            raise ConfigError(f"'{name}' is not known", where=option, remedy=remedy)
     if len(set(given)) != len(given):
         raise ConfigError("named twice", where=option)

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             child = studies.add_parser(name, help=module.SUMMARY, description=module.SUMMARY, epilog=module.EXAMPLES)
             module.add_arguments(child)
             child.set_defaults(_study=module.run)
-    child = studies.add_parser("job", help=ablate_job.SUMMARY, description=ablate_job.SUMMARY)
+    summary = ablate_job.SUMMARY
+    child = studies.add_parser("job", help=summary, description=summary, epilog=ablate_job.EXAMPLES)
     ablate_job.add_arguments(child)
     child.set_defaults(_study=ablate_job.run)
 

@@ -10,6 +10,10 @@ from glrg_cli.common import Console
 
 SUMMARY = "one job of a study, by its folder (what the studies start; for schedulers of one's own)"
 
+EXAMPLES = """\
+examples:
+  glrg ablate job runs/study/jobs/dxe-cider-seed1-3f0a2b4c5d6e"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `glrg ablate job`."""

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.dry_run:
         return ablate_plan.show(args, tables, jobs, missing, console)
     if missing:
-        _train(args, missing, console)
+        train(args, missing, console)
     documents = [_report(table, data, args, console) for table in tables]
     if data.split == "val":
         console.info("val also chose the checkpoints of XE and DXE: expect less on videos that were never looked at")
@@ -122,7 +122,7 @@ def _plan(args: argparse.Namespace) -> tuple[RunConfig, StudyData, list[Table]]:
     if split is None:
         raise DataError("neither test nor val has features", where=dataset.folder, remedy="name a --split")
     data = StudyData.open(args.data, split)
-    config = _config(args, data)
+    config = config_of(args, data)
     phases = _phases(getattr(args, "phases", "dxe"))
     streams = _words(getattr(args, "streams", None))
     names = TABLES if args.study == "all" else (args.study,)
@@ -131,7 +131,8 @@ def _plan(args: argparse.Namespace) -> tuple[RunConfig, StudyData, list[Table]]:
     return config, data, tables
 
 
-def _config(args: argparse.Namespace, data: StudyData) -> RunConfig:
+def config_of(args: argparse.Namespace, data: StudyData) -> RunConfig:
+    """The settings that a study's options ask for, on the streams of its data."""
     import dataclasses
 
     from training import config as training_config
@@ -162,7 +163,8 @@ def _words(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
-def _train(args: argparse.Namespace, missing: list[Job], console: Console) -> None:
+def train(args: argparse.Namespace, missing: list[Job], console: Console) -> None:
+    """Runs the jobs that have no result yet, side by side, with a bar of their epochs."""
     from glrg_tf.io import lock
     from training.ablation_engine import Engine
 

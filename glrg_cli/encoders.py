@@ -33,10 +33,11 @@ def open_encoder(source: str) -> EncoderBundle:
     try:
         folder = find_encoder(path) or find_encoder(resolve(source))
     except CheckpointError as error:
+        near = error.remedy if error.remedy and error.remedy.startswith("did you mean") else None
         raise CheckpointError(
             "no encoder there" if path.exists() else "no such encoder",
             where=source,
-            remedy="name an encoder folder, a config file, a captioner that carries one, or a preset",
+            remedy=near or "name an encoder folder, a config file, a captioner that carries one, or a preset",
         ) from error
     if folder is None:
         raise CheckpointError("this captioner carries no encoder", where=source, remedy="name the encoder itself")

@@ -53,7 +53,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "zoo": ("glrg_cli.zoo", "reproduce the published table from the original release"),
         "ablate": ("glrg_cli.ablate", "the paper's ablation tables on any dataset"),
         "bench": ("glrg_cli.bench", "measure our speed against the plain form"),
-        "checks": ("glrg_cli.checks", "what is installed and works on this machine"),
+        "checks": ("glrg_cli.checks", "what is installed and works on this machine, and what to do about the rest"),
+        "completion": ("glrg_cli.completion", "let the shell complete commands and options (bash, zsh, fish)"),
         "demo": ("glrg_cli.demo", "the whole path on a small made-up dataset, in minutes"),
     },
 }
@@ -110,9 +111,10 @@ def build_parser(name: str) -> Parser:
 def help_text() -> str:
     """What `glrg --help` prints."""
     available = commands()
+    width = max(map(len, available))
     lines = ["GL-RG on TensorFlow: learns to caption videos, and captions them.", "", "usage: glrg COMMAND [options]"]
     for group, entries in GROUPS.items():
-        rows = [f"  {name:10s} {entry[1]}" for name, entry in entries.items() if name in available]
+        rows = [f"  {name:{width}s}  {entry[1]}" for name, entry in entries.items() if name in available]
         if rows:
             lines += ["", group, *rows]
     lines += ["", EXAMPLES, "", "`glrg COMMAND --help` teaches one command. Every command takes"]

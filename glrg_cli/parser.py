@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from glrg_tf.errors import ConfigError
 
+_REQUIRED = "the following arguments are required"  # as argparse says it
+
 
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that raises `ConfigError` where the standard one exits, and never guesses abbreviations.
@@ -35,17 +37,33 @@ class Parser(argparse.ArgumentParser):
         first = next((word for word in arguments if not word.startswith("-")), None)
         if self.default_command is not None and first is not None and first not in _children(self):
             arguments = [self.default_command, *arguments]
-        known, extra = self.parse_known_args(arguments)
+        try:
+            known, extra = self.parse_known_args(arguments)
+        except ConfigError as error:
+            if error.what.startswith(_REQUIRED):  # perhaps it is there, misspelt
+                self._refuse_unknown(arguments, misspelt_only=True)
+            raise
         if extra:
-            leaf = chosen_leaf(self, arguments)
-            unknown = next((word for word in extra if word.startswith("-")), extra[0])
-            near = nearest(unknown.split("=")[0], leaf._option_string_actions) if unknown.startswith("-") else None
-            raise ConfigError(
-                f"unknown option '{unknown}'" if unknown.startswith("-") else f"unexpected argument '{unknown}'",
-                where=f"`{leaf.prog}`",
-                remedy=f"did you mean '{near}'?" if near else f"`{leaf.prog} --help` shows the usage",
-            )
+            self._refuse_unknown(arguments, extra)
         return known
+
+    def _refuse_unknown(
+        self, arguments: list[str], extra: list[str] | None = None, *, misspelt_only: bool = False
+    ) -> None:
+        """Names the first word that the chosen subcommand does not know, of `extra` or else of all options."""
+        leaf = chosen_leaf(self, arguments)
+        options = [word for word in arguments if word.startswith("--") and word.split("=")[0] not in _options(leaf)]
+        unknown = next((word for word in (extra or options) if word.startswith("-")), extra[0] if extra else None)
+        if unknown is None:
+            return
+        near = nearest(unknown.split("=")[0], _options(leaf)) if unknown.startswith("-") else None
+        if misspelt_only and near is None:
+            return
+        raise ConfigError(
+            f"unknown option '{unknown}'" if unknown.startswith("-") else f"unexpected argument '{unknown}'",
+            where=f"`{leaf.prog}`",
+            remedy=f"did you mean '{near}'?" if near else f"`{leaf.prog} --help` shows the usage",
+        )
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -117,6 +135,11 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         help="which of the beam's captions is best: the most probable, the one the others agree with most, or the one "
         "whose n-grams the features foretell (default: the captioner's)",
     )
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """The options of a parser, every spelling."""
+    return list(parser._option_string_actions)
 
 
 def _children(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

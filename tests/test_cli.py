@@ -116,6 +116,14 @@ def test_help_of_one_command(capsys):
     assert "glrg checks --json" in capsys.readouterr().out
 
 
+def test_the_list_of_commands_stands_in_columns():
+    rows = [line for line in cli.help_text().splitlines() if line.startswith("  ") and "glrg" not in line[:7]]
+    starts = {
+        len(line) - len(line[2:].split(None, 1)[1]) for line in rows if line[2:].split(None, 1)[0] in cli.commands()
+    }
+    assert len(starts) == 1 and all(len(line) <= 100 for line in rows)
+
+
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("glrg 0.")
@@ -140,6 +148,8 @@ def test_no_command_shows_the_help_and_is_bad_usage(capsys):
         (["probe", "ok", "one", "two"], "unexpected argument 'two'"),
         (["probe", "ok", "--be", "3"], "--be"),
         (["probe"], "required"),
+        (["train", "--dta", "x", "--out", "y"], "did you mean '--data'?"),
+        (["train", "--out", "y"], "required: --data"),
         (["probe", "ok", "--seed", "-1"], "out of range"),
     ],
 )

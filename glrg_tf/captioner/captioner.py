@@ -14,6 +14,7 @@ CAPTIONER/
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib
 import json
 import os
@@ -430,9 +431,12 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
             named = (path / pointer.read_text("utf-8").strip()).resolve()
             if named.is_relative_to(path.resolve()) and (named / "model.weights.h5").is_file():
                 return named
+    near: list[str] = []
     if not path.exists():
         for provider in map(importlib.import_module, PRESET_PROVIDERS):
             if str(name_or_path) in provider.NAMES:
                 return provider.resolve(str(name_or_path))
+            near += difflib.get_close_matches(str(name_or_path), provider.NAMES, n=1)
     known = "a run folder of `glrg train`, a captioner folder, or a preset name"
-    raise CheckpointError("no captioner there" if path.exists() else "not found", where=path, remedy=f"pass {known}")
+    remedy = f"did you mean '{near[0]}'?" if near else f"pass {known}"
+    raise CheckpointError("no captioner there" if path.exists() else "not found", where=path, remedy=remedy)
