@@ -64,6 +64,7 @@ class Job:
         seed: of everything random.
         data: trained and judged on.
         entrance: whose captioner it starts from; None for scratch.
+        keeps: whether the captioner of boosting is kept too (seeding's always is).
     """
 
     name: str
@@ -72,6 +73,7 @@ class Job:
     seed: int
     data: StudyData
     entrance: Job | None = None
+    keeps: bool = False
 
     @functools.cached_property
     def key(self) -> str:
@@ -88,6 +90,7 @@ class Job:
             "settings": _changed(settings.to_dict(self.config.phase(self.phase)), settings.to_dict(PhaseConfig())),
             "entrance": self.entrance.key if self.entrance else None,
         }
+        identity |= {"keeps": True} if self.keeps else {}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
     @property

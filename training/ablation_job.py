@@ -4,7 +4,7 @@ OUT/jobs/<name>-seed<N>-<key>/
   job.json        what it is
   run/            the training while it lasts; an interrupted one goes on from its last checkpoint
   metrics.jsonl   its epochs
-  captioner/      what xe and dxe leave for boosting to start from
+  captioner/      what xe and dxe leave for boosting to start from, and boosting where the study decodes it again
   result.json     scores over the split and of every video, captions, time; written last
 """
 
@@ -34,7 +34,7 @@ def write_job(out: str | os.PathLike[str], job: Job) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     values: dict[str, Any] = {"name": job.name, "key": job.key, "phase": job.phase, "seed": job.seed}
     values |= {"data": os.path.abspath(job.data.folder), "data_sha256": job.data.digest, "split": job.data.split}
-    values |= {"entrance": job.entrance.folder if job.entrance else None}
+    values |= {"entrance": job.entrance.folder if job.entrance else None, "keeps": job.keeps}
     atomic.write_json(folder / JOB, {**values, "settings": settings.to_dict(job.config)})
     return folder
 
@@ -55,11 +55,12 @@ def run_job(
     try:
         config = training_config.from_dict(job["settings"])
         phase, seed, split, data = str(job["phase"]), int(job["seed"]), str(job["split"]), str(job["data"])
+        keeps = phase != "dr" or bool(job.get("keeps"))
         start = None if job["entrance"] is None else str(place.parent / str(job["entrance"]) / CAPTIONER)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"job.json is damaged ({error!r})", where=place, remedy="remove the folder") from None
     with lock.only_one(place):
-        return _train_and_judge(place, config, phase, seed, data, split, start, reporter, stop)
+        return _train_and_judge(place, config, phase, seed, data, split, start, keeps, reporter, stop)
 
 
 def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -83,6 +84,7 @@ def _train_and_judge(
     data: str,
     split: str,
     start: str | None,
+    keeps: bool,
     reporter: Reporter | None,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def _train_and_judge(
     epochs = [row for _, row in documents.read_json_lines(run / EPOCHS)]
     seconds = {"training": sum(row["seconds"] for row in epochs), "judging": time.perf_counter() - began}
     atomic.write_json_lines(place / EPOCHS, epochs)
-    if phase != "dr":
+    if keeps:
         captioner.save_to_preset(place / CAPTIONER)
     scores = evaluation.scores
     result = {

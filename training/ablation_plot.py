@@ -35,7 +35,7 @@ def plot(document: dict[str, Any], path: str | os.PathLike[str]) -> None:
             if values:
                 axis.barh(place, np.mean(values), 0.62, color=_BAR, zorder=1)
                 axis.plot(values, [place] * len(values), "o", color=_DOT, markersize=4, zorder=3)
-            if metric in row["published"]:
+            if metric in row.get("published", {}):
                 axis.plot(row["published"][metric], place, "D", color=_RING, markersize=5, fillstyle="none", zorder=2)
         axis.set_title(head, fontsize=10)
         axis.grid(axis="x", color="#e3e6ea", zorder=0)
@@ -46,8 +46,9 @@ def plot(document: dict[str, Any], path: str | os.PathLike[str]) -> None:
     axes[0].set_yticks(places, [row["label"] for row in rows])
     seeds = max((len(row["seeds"]) for row in rows), default=0)
     about = f"{document['data']}, {document['videos']} videos of {document['split']}, {seeds} seeds"
-    figure.suptitle(f"Table {document['paper_table']}: {document['title']} ({about})", fontsize=10, x=0.01, ha="left")
-    rings = any(row["published"] for row in rows)
+    number = f"Table {document['paper_table']}: " if document.get("paper_table") else ""
+    figure.suptitle(f"{number}{document['title']} ({about})", fontsize=10, x=0.01, ha="left")
+    rings = any(row.get("published") for row in rows)
     note = f"◇ published: {document['published_on']}" if rings else ""
     figure.supxlabel(f"per cent · dots: seeds{' · ' + note if note else ''}", fontsize=8)
     picture = io.BytesIO()

@@ -113,6 +113,10 @@ class PhaseRun:
             ngram_weights=self.ngram_weights,
             content_prior=self.content_prior,
         )
+        # Epochs are judged by the model alone: what was fitted to the training videos once says nothing about them.
+        plain = dataclasses.replace(self.decoding, selection="probability", word_bias=0.0)
+        fresh = plain != self.decoding
+        self.judged = VideoCaptioner(captioning, self.vocabulary, plain) if fresh else self.captioner
         self.train_step = steps.build_train_step(
             self.model,
             self.objective,
@@ -190,7 +194,7 @@ class PhaseRun:
 
     def _validate(self) -> dict[str, float]:
         self._export_weights()
-        return self.validator(self.captioner) if self.validator is not None else {}
+        return self.validator(self.judged) if self.validator is not None else {}
 
     def _schedule(self, epoch: int) -> dict[str, float]:
         return {

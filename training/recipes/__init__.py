@@ -8,7 +8,7 @@ import importlib
 from glrg_tf.errors import ConfigError
 from training.recipes.base import Recipe
 
-NAMES = ("xe", "dxe", "dr-b1", "dr-b2", "scst", "glrg", "world")
+NAMES = ("xe", "dxe", "dr-b1", "dr-b2", "scst", "glrg", "glrg-plus", "world", "world-plus")
 
 
 def get_recipe(name: str) -> Recipe:

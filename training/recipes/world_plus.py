@@ -1,0 +1,16 @@
+"""The small captioner of the sample world, decoded as `glrg-plus` is. Scores: docs/glrg-plus.md."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from training.recipes import world
+from training.recipes.base import Recipe
+from training.recipes.glrg_plus import decoded_by_content
+
+RECIPE: Recipe = dataclasses.replace(
+    world.RECIPE,
+    name="world-plus",
+    summary="world, decoded by what the features foretell of the captions",
+    config=decoded_by_content(world.RECIPE.config),
+)
