@@ -7,6 +7,8 @@ Example:
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 from collections.abc import Iterable
 
@@ -50,7 +52,7 @@ def join(*parts: Part) -> Html:
     return Html("".join(_pieces(parts)))
 
 
-def page(title: str, *body: Part, lead: Part = None, css: str = "") -> str:
+def page(title: str, *body: Part, lead: Part = None, css: str = "", script: str = "") -> str:
     """A whole document that loads nothing.
 
     Args:
@@ -58,17 +60,23 @@ def page(title: str, *body: Part, lead: Part = None, css: str = "") -> str:
         body: its parts.
         lead: what stands under the head.
         css: rules after the common ones.
+        script: the one script the browser may run, at the end of the page; it must not hold "</script".
     """
+    policy = _POLICY
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+        policy += f"; script-src 'sha256-{digest}'"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("title", title),
         tag("style", Html(CSS + css)),
     )
     intro = tag("header", tag("h1", title), tag("div", lead, class_="lead") if lead is not None else None)
-    document = tag("html", head, "\n", tag("body", intro, "\n", tag("main", *body)), lang="en")
+    last = tag("script", Html(script)) if script else None
+    document = tag("html", head, "\n", tag("body", intro, "\n", tag("main", *body), last), lang="en")
     return f"<!doctype html>\n{document}\n"
 
 

@@ -146,8 +146,9 @@ class _Stream:
         self._source, self._timeline = source, timeline
         self._converter = Converter(source.path, max_side)
         self._frames = self._numbered(start)
-        self._number, self._picture = -1, None  # the frame that came last, and its picture once it is converted
+        self._number = -1  # the frame that came last, and its picture once it is converted
         self._frame: VideoFrame | None = None
+        self._picture: NDArray[np.uint8] | None = None
         self._held: dict[int, NDArray[np.uint8]] = {}
 
     @property
