@@ -139,7 +139,7 @@ class RecapCaptioner:
     def fingerprint(self) -> str:
         """sha256 of settings, words, weights and encoder: equal for captioners that write equal texts."""
         total = hashlib.sha256(json.dumps(self._settings(), sort_keys=True).encode())
-        for name, network in self._named().items():
+        for name, network in self.named_networks.items():
             for key, value in network.get_weights().items():
                 total.update(f" {name}/{key} {value.shape} ".encode())
                 total.update(np.ascontiguousarray(value).tobytes())
@@ -286,7 +286,9 @@ class RecapCaptioner:
         return self._decoders[key]({name: tf.constant(array) for name, array in whole.items()}).numpy()
 
     # === Folders ===
-    def _named(self) -> dict[str, RecapNetwork]:
+    @property
+    def named_networks(self) -> dict[str, RecapNetwork]:
+        """The different networks: "unified", or by level."""
         return {UNIFIED: next(iter(self.networks.values()))} if self.unified else self.networks
 
     def _settings(self) -> dict[str, Any]:
@@ -295,7 +297,7 @@ class RecapCaptioner:
             "hierarchy": to_dict(self.hierarchy),
             "row_streams": list(self.row_streams),
             "tokens": self.tokens.kind,
-            "networks": {name: to_dict(network.config) for name, network in self._named().items()},
+            "networks": {name: to_dict(network.config) for name, network in self.named_networks.items()},
         }
 
     def save(self, path: str | os.PathLike[str], *, card: str = "", extra: Mapping[str, Any] | None = None) -> None:
@@ -316,7 +318,7 @@ class RecapCaptioner:
             folder / "config.json", {"format": FORMAT, "version": VERSION, **(extra or {}), **self._settings()}
         )
         self.tokens.save(folder)
-        for name, network in self._named().items():
+        for name, network in self.named_networks.items():
             write_weights(folder / f"{name}.weights.h5", network.get_weights())
         atomic.write_text(folder / "model_card.md", card or "# Recursive captioner of long video\n")
         if self.encoder is not None:
@@ -333,7 +335,7 @@ class RecapCaptioner:
             CheckpointError: not found, damaged, of another version, or weights that do not fit.
         """
         folder = Path(path)
-        if not (folder / "config.json").is_file() and (folder / "captioner" / "config.json").is_file():
+        if (folder / "captioner" / "config.json").is_file():
             folder = folder / "captioner"
         if not (folder / "config.json").is_file():
             raise CheckpointError("no captioner of long video there", where=path, remedy="`glrg recap train` makes one")

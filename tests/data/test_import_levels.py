@@ -238,3 +238,22 @@ def test_published_files(tmp_path, shared):
     found = list(dataset.records())
     assert [sum(r.split == split for r in found) for split in ("train", "val")] == [1333, 457]
     assert sum(len(texts.clip) for texts in levels_of(dataset).values()) == 13828  # one step stands there twice
+
+
+def test_stories_of_the_world(tmp_path):
+    """Beats, segments and the summary become the three levels; several wordings are references of one text."""
+
+    from glrg_tf.data.world.stories import draw_story
+    from glrg_tf.data.world.story_video import story_row
+
+    rows = [story_row(draw_story(3, number, 48.0, 24.0), split) for number, split in enumerate(("train", "test"))]
+    (tmp_path / "stories.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = import_dataset("stories", [tmp_path], tmp_path / "data")
+    assert report.description["splits"]["test"]["videos"] == 1
+    record = CaptionDataset.load(tmp_path / "data").records("train")[0]
+    levels = LevelTexts.from_json(record.levels, "")
+    assert len(levels.clip) == 12 and len(levels.segment) == 2 and levels.duration == 48.0
+    assert record.captions == levels.video[0].captions == tuple(rows[0]["summaries"])
+    (tmp_path / "stories.jsonl").write_text(json.dumps(rows[0] | {"summaries": []}) + "\n")
+    with pytest.raises(AnnotationError, match="summaries"):
+        import_dataset("stories", [tmp_path / "stories.jsonl"], tmp_path / "again")

@@ -28,6 +28,7 @@ FORMATS = {
     "ego4d-hcap": "Ego4D-HCap (Video ReCap): clips_*.pkl, segments_*.pkl, videos_*.json; three levels",
     "hirest": "HiREST: all_data_{train,val}.json; goals, moments and steps as three levels",
     "youcook2": "YouCook2: annotations_trainval.json [label_foodtype.csv]; steps and the recipe",
+    "stories": "stories of the sample world: stories.jsonl of `glrg world --stories`; three levels",
     "table": "your own captions: csv, tsv or jsonl with the columns video, caption[, split]",
     "glrg-release": "the files of the GL-RG release: metadata and feature folders",
 }

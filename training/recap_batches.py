@@ -1,0 +1,87 @@
+"""Batches of one level: the order is a function of the seed and the step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from glrg_tf.errors import DataError
+from glrg_tf.recap.hierarchy import LEVELS
+from glrg_tf.recap.inputs import feature_arrays
+from glrg_tf.recap.settings import RecapConfig
+from glrg_tf.recap.text_tokens import TextTokens, join, padded, target
+from training.recap_data import Example
+
+_ROUND = 8  # lengths are rounded up to multiples of it: fewer shapes
+_ORDER, _WORDING = 1, 2  # streams of random numbers
+
+
+class LevelBatches:
+    """The examples of a level, encoded once.
+
+    Args:
+        examples: with references.
+        level: of all of them.
+        config: of the network that reads them.
+        tokens: of the texts.
+        batch_size: examples a step; the last batch of a pass is filled up from its beginning.
+        seed: of the order, and of which wording is learned when.
+
+    Raises:
+        DataError: there are no examples.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        level: str,
+        config: RecapConfig,
+        tokens: TextTokens,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        if not examples:
+            raise DataError(f"there is nothing to learn at level '{level}'", remedy="leave the level out of --levels")
+        self.level, self.config, self.seed = level, config, seed
+        self.count, self.batch_size = len(examples), min(batch_size, len(examples))
+        self._features = [example.features for example in examples]
+        most = config.words(level)
+        self._targets = [[target(tokens, text, most) for text in example.references] for example in examples]
+        self._below = [join(tokens, e.below, config.max_text) for e in examples] if config.reads_text(level) else []
+
+    @property
+    def steps_per_pass(self) -> int:
+        """Steps in which every example is seen."""
+        return -(-self.count // self.batch_size)
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """The batch of a step: inputs of the network, `token_ids` and `labels` int32 (B, T), -1 beyond the text."""
+        number, place = divmod(step, self.steps_per_pass)
+        stream = LEVELS.index(self.level)
+        order = np.random.default_rng([self.seed, _ORDER, stream, number]).permutation(self.count)
+        chosen = np.take(order, np.arange(place * self.batch_size, (place + 1) * self.batch_size), mode="wrap")
+        wording = np.random.default_rng([self.seed, _WORDING, stream, step]).random(len(chosen))
+        picked = [self._targets[row][int(w * len(self._targets[row]))] for row, w in zip(chosen, wording, strict=True)]
+        return self.arrays(chosen, picked)
+
+    def plain(self, step: int) -> dict[str, np.ndarray]:
+        """Batches in order, with the first wording: for the loss of held-out videos."""
+        chosen = np.arange(self.count)[step * self.batch_size : (step + 1) * self.batch_size]
+        return self.arrays(chosen, [self._targets[row][0] for row in chosen])
+
+    def arrays(self, chosen: np.ndarray, picked: list[tuple[list[int], list[int]]]) -> dict[str, np.ndarray]:
+        """The arrays of some examples, each with one of its targets."""
+        arrays = {}
+        if self.config.reads_video(self.level):
+            arrays |= feature_arrays(self.config, self.level, [self._features[row] for row in chosen])
+        if self._below:
+            below = [self._below[row] for row in chosen]
+            arrays["text_ids"] = padded(below, _rounded(below))
+        inputs, labels = [x for x, _ in picked], [y for _, y in picked]
+        length = _rounded(labels)
+        return arrays | {"token_ids": padded(inputs, length), "labels": padded(labels, length)}
+
+
+def _rounded(rows: Sequence[Sequence[int]]) -> int:
+    return -(-max(1, *map(len, rows), 1) // _ROUND) * _ROUND
