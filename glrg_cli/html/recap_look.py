@@ -7,7 +7,7 @@ CSS = """
   margin: .3rem 0; }
 .find { position: sticky; top: 0; z-index: 2; background: var(--paper); padding: .6rem 0 .5rem; margin-top: 1rem; }
 .find .row { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }
-.find input { flex: 1 1 14rem; min-width: 0; font: inherit; padding: .5rem .8rem; border: 1px solid var(--line);
+.find input { flex: 1 1 9rem; min-width: 0; font: inherit; padding: .5rem .8rem; border: 1px solid var(--line);
   border-radius: 8px; background: var(--card); color: var(--ink); }
 .find input:focus-visible, .find button:focus-visible, .bar-time a:focus-visible { outline: 2px solid var(--accent); }
 .find button { font: inherit; font-size: .9rem; padding: .5rem .8rem; border: 1px solid var(--line); border-radius: 8px;
@@ -86,12 +86,14 @@ SCRIPT = """
     segments.forEach(function (segment, number) {
       var told = segment.querySelector('summary .told'), own = words.length > 0 && matches(told, words), hits = 0;
       show(told, words);
-      segment.querySelectorAll('li').forEach(function (item) {
+      var items = Array.prototype.slice.call(segment.querySelectorAll('li'));
+      var found = items.map(function (item) {
         var text = item.querySelector('.told'), hit = words.length > 0 && matches(text, words);
         show(text, words);
-        item.hidden = words.length > 0 && !hit && !own;
         hits += hit ? 1 : 0;
+        return hit;
       });
+      items.forEach(function (item, i) { item.hidden = hits > 0 && !found[i]; });
       var any = own || hits > 0;
       segment.hidden = words.length > 0 && !any;
       if (words.length) { segment.open = hits > 0; }

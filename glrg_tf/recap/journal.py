@@ -4,7 +4,7 @@
       header.json    video, captioner and windows that all this belongs to
       rows.f32       one row of float32 a clip, appended
       thumbs.bin     one small JPEG a clip, appended
-      clips.jsonl    one line a clip: its text, the sha256 of its row, where its picture lies
+      clips.jsonl    one line a clip: its text, hashes of its row and picture, where that lies
       texts.jsonl    one line a described window: its text, and the sha256 of all that it was told from
       edits.jsonl    one line an edit by the user; a later one replaces an earlier
       .lock          held while somebody writes here
@@ -97,9 +97,9 @@ class Journal:
             row = np.ascontiguousarray(clip.row, "<f4").tobytes()
             self._rows.write(row)
             self._pictures.write(clip.thumbnail)
-            picture = (self._pictures_end, self._pictures_end + len(clip.thumbnail))
-            self._pictures_end = picture[1]
-            line = {"clip": number, "text": clip.text, "row": _digest(row), "picture": list(picture)}
+            begin, self._pictures_end = self._pictures_end, self._pictures_end + len(clip.thumbnail)
+            picture = [begin, self._pictures_end, _digest(clip.thumbnail)]
+            line = {"clip": number, "text": clip.text, "row": _digest(row), "picture": picture}
             lines.append(line | {"replaced": clip.replaced, "damaged": clip.damaged})
         sync(self._rows)
         sync(self._pictures)
@@ -118,7 +118,7 @@ class Journal:
 
     def thumbnail(self, index: int) -> bytes:
         """The small JPEG of a clip; empty without one."""
-        begin, end = self._clips.rows[index]["picture"]
+        begin, end, _ = self._clips.rows[index]["picture"]
         with open(self.folder / "thumbs.bin", "rb") as stream:
             stream.seek(begin)
             return stream.read(end - begin)
@@ -155,15 +155,16 @@ class Journal:
 
     def _whole_clips(self, total: int) -> int:
         """How many lines have their row and picture on disk, unaltered."""
-        pictures = _size(self.folder / "thumbs.bin")
         count, end = 0, 0
-        with open(self.folder / "rows.f32", "ab+") as stream:
-            stream.seek(0)
-            for row in self._clips.rows[:total]:
-                data = stream.read(self.row_width * _FLOAT)
-                whole = row.get("clip") == count and row.get("row") == _digest(data)
-                picture = row.get("picture")
-                if not whole or not isinstance(picture, list) or picture[0] != end or picture[1] > pictures:
+        with open(self.folder / "rows.f32", "ab+") as rows, open(self.folder / "thumbs.bin", "ab+") as pictures:
+            rows.seek(0)
+            pictures.seek(0)
+            for line in self._clips.rows[:total]:
+                picture = line.get("picture")
+                if not isinstance(picture, list) or len(picture) != 3 or picture[0] != end:
+                    break
+                data, seen = rows.read(self.row_width * _FLOAT), pictures.read(max(picture[1] - end, 0))
+                if [line.get("clip"), line.get("row"), picture[2]] != [count, _digest(data), _digest(seen)]:
                     break
                 count, end = count + 1, picture[1]
         return count
@@ -212,7 +213,3 @@ def _open(path: Path, size: int) -> IO[bytes]:
     stream = open(path, "ab")  # noqa: SIM115 - closed by the journal
     stream.truncate(size)
     return stream
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
