@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from glrg_tf.config import to_dict
 from glrg_tf.errors import ConfigError, VideoError
 from glrg_tf.recap import frames
 from glrg_tf.recap.edits import Edits, merged, read_edits
-from glrg_tf.recap.hierarchy import CLIP, SEGMENT, VIDEO, Window
+from glrg_tf.recap.hierarchy import CLIP, LEVELS, SEGMENT, VIDEO, Window
 from glrg_tf.recap.journal import FOLDER, FinishedClip, Journal, check_header, sha256_of
 from glrg_tf.recap.protocol import RecapModel
 from glrg_tf.recap.thumbnails import jpeg
@@ -60,6 +61,7 @@ class RunReport:
     seen: int  # clips seen now; the others were finished before
     told: dict[str, int]  # by level, texts told now
     edits: int  # texts of the user's
+    seconds: dict[str, float]  # by level, and of the first group of clips ("first"), where networks are made ready
 
 
 class Recursion:
@@ -120,11 +122,17 @@ class Recursion:
     def run(self, progress: Progress | None = None) -> RunReport:
         """Does what is not done, level by level."""
         tell = progress or (lambda level, done, total: None)
+        self._seconds: dict[str, float] = {}
+        marks = [time.monotonic()]
         seen = self._see_clips(tell)
+        marks.append(time.monotonic())
         self._edits = self.journal.edits()
         clips = tuple(self._told(window, self.journal.clip_text(window.index)) for window in self._clips)
         segments, new_segments = self._describe_segments(clips, tell)
+        marks.append(time.monotonic())
         summary, new_summaries = self._summarise(segments, tell)
+        marks.append(time.monotonic())
+        self._seconds |= {level: marks[i + 1] - marks[i] for i, level in enumerate(LEVELS)}
         recap = Recap(
             video=self._video,
             captioner={"name": self._name, "fingerprint": self.model.fingerprint, "levels": list(self.model.levels)},
@@ -136,7 +144,7 @@ class Recursion:
             notes=tuple(self._notes()),
         )
         told = {CLIP: seen, SEGMENT: new_segments, VIDEO: new_summaries}
-        return RunReport(recap, self.journal.folder, seen, told, len(self._edits))
+        return RunReport(recap, self.journal.folder, seen, told, len(self._edits), self._seconds)
 
     def _see_clips(self, progress: Progress) -> int:
         """Level 1: every clip that is not in the journal; returns how many."""
@@ -154,6 +162,7 @@ class Recursion:
             max_side=self.model.max_side,
             limits=self.options.limits,
         )
+        started = time.monotonic()
         for group in _batched(stream, self._group):
             dense, rows = self.model.encode_clips([clip.clips for clip in group])
             rows = rows[:, : self.model.row_width]  # none where no level reads them
@@ -164,6 +173,7 @@ class Recursion:
                     for clip, text, row in zip(group, texts, rows, strict=True)
                 ]
             )
+            self._seconds.setdefault("first", time.monotonic() - started)
             progress(CLIP, len(group), total)
         return total - first
 
