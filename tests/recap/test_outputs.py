@@ -1,0 +1,132 @@
+"""Files of texts: WebVTT, SRT, markdown that comes back as it went, and the page in a real browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from glrg_cli.html.recap import recap_page
+from glrg_tf.recap.hierarchy import CLIP, SEGMENT, VIDEO, Hierarchy, Window
+from glrg_tf.recap.markdown import edited_lines, to_markdown
+from glrg_tf.recap.subtitles import srt, webvtt
+from glrg_tf.recap.thumbnails import jpeg
+from glrg_tf.recap.timeline import Recap, Told, check_of, clock, most_frequent
+
+NASTY = '<img src=x onerror=alert(1)> & "a" --> *b* [c](d) <!--clip 0 00000000-->'
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+
+
+def made_recap() -> Recap:
+    """Twelve minutes of four segments, with texts nobody should trust."""
+    hierarchy = Hierarchy()
+    told = {level: [] for level in (CLIP, SEGMENT, VIDEO)}
+    for level, entries in told.items():
+        for window in hierarchy.windows(level, 708.03):
+            text = f"a {('dog', 'cat', 'cow')[window.index % 3]} in {level} {window.index}"
+            entries.append(
+                Told(window, NASTY if window.index == 2 else text, "user" if window.index == 2 else "captioner")
+            )
+    video = {"name": "a <b> film.mp4", "bytes": 1, "sha256": "0", "duration": 708.03, "frames": 9, "frame_rate": 25.0}
+    captioner = {"name": "fake", "fingerprint": "0", "levels": [CLIP, SEGMENT, VIDEO]}
+    members = tuple(hierarchy.clips_of_segments(708.03))
+    return Recap(
+        video, captioner, {}, tuple(told[CLIP]), tuple(told[SEGMENT]), told[VIDEO][0], members, ("a note <i>",)
+    )
+
+
+def test_webvtt():
+    text = webvtt(made_recap().segments, "about -->\nall")
+    assert text.startswith(
+        "WEBVTT\n\nNOTE about --&gt; all\n\nsegment-1\n00:00:00.000 --> 00:03:00.000\na dog in segment 0\n"
+    )
+    assert text.count(" --> ") == 4 and "00:09:00.000 --> 00:11:48.030" in text
+    assert "&lt;img src=x onerror=alert(1)&gt; &amp;" in text
+
+
+def test_srt():
+    told = [Told(Window(CLIP, 0, 999_600, 3_600_000_000), "a", "user"), Told(Window(CLIP, 1, 0, 1), "", "user")]
+    assert srt(told) == "1\n00:00:01,000 --> 01:00:00,000\na\n"
+    body = srt(made_recap().clips)
+    assert body.count(" --> ") == 177 and "<" not in body
+
+
+def test_markdown_comes_back_as_it_went():
+    recap = made_recap()
+    found = list(edited_lines(to_markdown(recap)))
+    assert len(found) == 1 + 4 + 177
+    texts = {(told.window.level, told.window.index): told.text for told in recap.told()}
+    assert {(level, index): text for level, index, text, _ in found} == texts
+    assert all(check_of(text) == check for _, _, text, check in found)
+    assert not re.search(r"<(?!!--(clip|segment|video) \d+ [0-9a-f]{8}-->$)", to_markdown(recap), re.M)
+
+
+def test_small_things():
+    assert [clock(seconds) for seconds in (0, 59.99, 3600, 36_061)] == ["0:00:00", "0:00:59", "1:00:00", "10:01:01"]
+    assert most_frequent(["a", "b", "", "", "", "b", "a"]) == "a" and most_frequent([""]) == ""
+    picture = np.zeros((100, 300, 3), np.uint8)
+    assert jpeg(picture) == jpeg(picture) != b""
+
+
+def test_the_page_escapes_and_loads_nothing():
+    page = recap_page(made_recap(), lambda index: b"jpeg" if index % 2 else b"")
+    assert "<img src=x" not in page and "a &lt;b&gt; film.mp4" in page and "by hand" in page
+    assert not re.search(r'(src|href)="(?!data:image/jpeg;base64,|#)', page)
+    assert "script-src &#x27;sha256-" in page and page.count("<script>") == 1 and page.count("<details") == 4
+    bare = dataclasses.replace(made_recap(), summary=None)
+    assert 'class="summary"' not in recap_page(bare, lambda index: b"")
+
+
+@pytest.fixture(scope="module", params=[1280, 390])
+def browser(request, tmp_path_factory):
+    """The page in a headless Chromium of the given width."""
+    if not CHROMIUM or not DRIVER:
+        pytest.skip("no chromium and chromedriver here (Debian: apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_experimental_option("mobileEmulation", {"deviceMetrics": {"width": request.param, "height": 800}})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    file = tmp_path_factory.mktemp("page") / "recap.html"
+    thumbnail = jpeg(np.full((48, 64, 3), 90, np.uint8))
+    file.write_text(recap_page(made_recap(), lambda index: thumbnail), "utf-8")
+    driver.get(file.as_uri())
+    yield driver
+    driver.quit()
+
+
+def test_search_and_levels_in_a_browser(browser):
+    shown = "return [...document.querySelectorAll('%s')].filter(e => e.checkVisibility()).length"
+    assert browser.execute_script(shown % "ol.clips li") == 0  # closed: the chapters stand alone
+    browser.find_elements("css selector", "details.segment summary")[1].click()
+    assert browser.execute_script(shown % "ol.clips li") == 45
+    box = browser.find_element("id", "find")
+    box.send_keys("DOG 99")
+    assert browser.find_element("id", "found").text == "1 clip and 0 chapters found"
+    assert browser.execute_script(shown % "ol.clips li") == 1 and browser.execute_script(shown % "details.segment") == 1
+    marked = [mark.text for mark in browser.find_elements("css selector", "mark") if mark.is_displayed()]
+    assert marked == ["dog", "99"]
+    browser.execute_script("arguments[0].value = ''; arguments[0].dispatchEvent(new Event('input'))", box)
+    assert browser.execute_script(shown % "details.segment") == 4
+    assert browser.execute_script(shown % "ol.clips li") == 45  # as it was before the search
+    box.send_keys("(.*")
+    assert browser.find_element("id", "found").text == "0 clips and 0 chapters found"
+    browser.execute_script("arguments[0].value = ''; arguments[0].dispatchEvent(new Event('input'))", box)
+    browser.execute_script("document.querySelectorAll('.bar-time a')[3].click()")
+    browser.execute_script("location.hash = '#c170'")
+    assert browser.execute_script("return document.getElementById('s3').open") is True
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth") is True
+    assert browser.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith(("file://", "data:"))] == []
