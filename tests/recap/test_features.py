@@ -55,12 +55,7 @@ def test_refusals(tmp_path):
     np.save(path, ROWS)
     data = path.read_bytes()
     huge = data.replace(b"(177, 3), ", b"(17700000000, 3), ", 1)
-    for broken, message in (
-        (data[:-1], "needs"),
-        (data[:20], "no usable"),
-        (b"text", "no usable"),
-        (huge, "needs|no usable"),
-    ):
+    for broken in (data[:-1], data[:20], b"text", huge):
         path.write_bytes(broken)
         with pytest.raises(FeatureError, match=r"needs|no usable .npy"):
             open_rows(path)
