@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Checks, trains, scores."""
-    choices = _choices(args)
+    choices = _choices(args, console)
     read_description(pathlib.Path(args.data))  # a wrong path is told before TensorFlow is loaded
     task = distribution.read_task()
     if args.deterministic:
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _choices(args: argparse.Namespace) -> dict[str, Any]:
+def _choices(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Settings, phases, seed and entrance model: from the options, else from the run that is resumed, else defaults."""
     saved = _saved(pathlib.Path(args.out)) if args.resume else {}
     recipe = get_recipe(args.recipe or DEFAULT_RECIPE)
@@ -128,6 +128,8 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
         config, phases = training_config.from_dict(saved["settings"]), tuple(saved["phases"])
     else:
         config, phases = recipe.config, recipe.phases
+        if recipe.sized:
+            config = train_inputs.fit_to_data(config, args.data, phases, console)
     if args.phases is not None:
         phases = _phases(args.phases)
     if args.epochs is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from glrg_cli.common import Console
 from glrg_cli.parser import nearest
 from glrg_tf.captioner.presets import CaptionerConfig
-from glrg_tf.data.dataset import FEATURES
+from glrg_tf.data.dataset import FEATURES, read_description
 from glrg_tf.data.feature_store import FeatureStore
 from glrg_tf.errors import ConfigError
 
@@ -54,6 +54,27 @@ def choose_streams(config: RunConfig, args: argparse.Namespace, start: str | Non
             raise ConfigError(f"the features have no stream '{name}'", where="--streams", remedy=remedy)
         chosen[name] = found[name]
     return _with_streams(config, chosen)
+
+
+def fit_to_data(config: RunConfig, data: str, phases: tuple[str, ...], console: Console) -> RunConfig:
+    """The settings for as much as the dataset has to train on; says what differs from the recipe.
+
+    Raises:
+        DataError: there is no dataset.
+    """
+    from training.sizing import fit
+
+    counts = read_description(pathlib.Path(data)).get("splits", {}).get("train", {})
+    videos, captions = counts.get("videos"), counts.get("captions")
+    if not isinstance(videos, int) or not isinstance(captions, int):
+        return config  # refused later, with all that is wrong
+    fitted, changed = fit(config, videos, captions)
+    shown = ", ".join(
+        f"{name} {value}" for name, value in changed.items() if name.split(".")[0] in (*phases, "min_count")
+    )
+    if shown:
+        console.info(f"for {videos} training videos with {captions} captions: {shown} (--set changes them)")
+    return fitted
 
 
 def check_encoder(source: str, plan: TrainingPlan, model: CaptionerConfig, console: Console) -> Any:

@@ -15,6 +15,7 @@ class Recipe:
     summary: str  # one line for `glrg train --help`
     phases: tuple[PhaseName, ...]  # in order; dr starts from the best of the phase before it, or from --start
     config: RunConfig
+    sized: bool = True  # whether epochs, batch and the like follow the data's size (training/sizing.py)
 
 
 # Learning rates, batch, clipping and captions a video are the release's training scripts'. The published epochs (30 of

@@ -23,4 +23,5 @@ RECIPE = Recipe(
     "A small captioner for the sample world: DXE, then DR (b2)",
     ("dxe", "dr"),
     RunConfig(model=_MODEL, xe=_SEEDING, dxe=_SEEDING, dr=_BOOSTING),
+    sized=False,
 )
