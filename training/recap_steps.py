@@ -33,7 +33,7 @@ def build_step(network: RecapNetwork, level: str, optimizer: FusedAdam, settings
     """A step of one level: (arrays of a batch, learning rate) -> loss before the step."""
     model, variables = network.training_model(level), network.trainable_variables
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    @tf.function(autograph=False, input_signature=[_signature(network, level), tf.TensorSpec([], tf.float32)])
     def step(batch: dict[str, tf.Tensor], rate: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss, _ = token_mean(model(_read(batch), training=True), batch["labels"])
@@ -55,11 +55,18 @@ def build_loss(network: RecapNetwork, level: str) -> Callable[[dict[str, tf.Tens
     """Arrays of a batch -> mean loss without dropout, and the number of tokens."""
     model = network.training_model(level)
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    @tf.function(autograph=False, input_signature=[_signature(network, level)])
     def loss(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return token_mean(model(_read(batch), training=False), batch["labels"])
 
     return loss
+
+
+def _signature(network: RecapNetwork, level: str) -> dict[str, tf.TensorSpec]:
+    """The arrays of a batch with free lengths: one trace, whatever comes."""
+    inputs = network.training_model(level).input
+    specs = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in inputs.items()}
+    return specs | {"labels": specs["token_ids"]}
 
 
 def _read(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -276,8 +276,9 @@ class RecapCaptioner:
         key = (id(network), level)
         if key not in self._decoders:
             conditioning, words = network.conditioning(level), config.words(level)
+            specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in conditioning.input.items()}
 
-            @tf.function(autograph=False, reduce_retracing=True)
+            @tf.function(autograph=False, input_signature=[specs])
             def decode(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
                 read = conditioning(inputs, training=False)
                 return decoding.greedy(network.layers, read, self.tokens.start, self.tokens.end, words)

@@ -25,11 +25,11 @@ class RecapConfig:
     vocabulary_size: int = 4  # words, special ones included
     dense_width: int = 0  # of a token of a clip; 0: no clips are read
     row_width: int = 0  # of a row, one a clip; 0: no rows are read
-    width: int = 128  # of every layer
+    width: int = 96  # of every layer
     heads: int = 4  # of every attention
     mapper_layers: int = 2  # of the alignment
     cross_every: int = 1  # the alignment looks at its input in layers 0, cross_every, 2·cross_every, …
-    decoder_layers: int = 3  # of the text decoder
+    decoder_layers: int = 2  # of the text decoder
     video_queries: int = 16  # learned queries that read features
     text_queries: int = 16  # learned queries that read the texts below; 0: no texts are read
     positions: int = 512  # the longest text, in tokens
