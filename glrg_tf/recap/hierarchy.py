@@ -65,10 +65,11 @@ class Hierarchy:
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.clip_seconds <= 3600:
-            raise ConfigError(f"a clip lasts from 0.1 to 3600 s, not {self.clip_seconds!r}", where="clip_seconds")
+            what = f"a clip lasts from 0.1 to 3600 s, not {self.clip_seconds!r}"
+            raise ConfigError(what, where="clip_seconds", remedy="4 s is usual")
         if not self.clip_seconds <= self.segment_seconds <= MAX_SECONDS:
             what = f"a segment lasts at least as long as a clip ({self.clip_seconds:g} s), not {self.segment_seconds!r}"
-            raise ConfigError(what, where="segment_seconds")
+            raise ConfigError(what, where="segment_seconds", remedy="make segments longer, or clips shorter")
         if not 1 <= self.rest_parts <= MICROSECONDS:
             raise ConfigError(f"rest_parts lies in 1..{MICROSECONDS}, not {self.rest_parts!r}", where="rest_parts")
 

@@ -87,12 +87,12 @@ class Recursion:
         self.options = options = options or RunOptions()
         self._name, self._hierarchy = name, model.hierarchy
         folder = out / FOLDER
-        if options.fresh:
-            self._clear(folder)
         self._identity = _identity(video)
         self._group = _group_of(model)
-        check_header(folder, self._header())
         self._timeline = frames.look(video, self._hierarchy, options.limits)
+        if options.fresh:
+            self._clear(folder)
+        check_header(folder, self._header())
         self._video = self._identity | {
             "name": video.name,
             "duration": round(self._timeline.duration, 6),
