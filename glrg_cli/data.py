@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _add_import(actions: argparse._SubParsersAction) -> None:
-    formats = "\n".join(f"  {name:13s} {meaning}" for name, meaning in FORMATS.items())
+    formats = "\n".join(f"  {name:22s} {meaning}" for name, meaning in FORMATS.items())
     parser = actions.add_parser(
         "import", help="make a dataset folder from captions of another format", epilog=_IMPORT_EXAMPLES + formats
     )

@@ -151,6 +151,24 @@ def test_one_video_in_two_splits_is_refused(tmp_path):
 JUNK = (b"", b"null", b"[]", b'"', b"-9", b"{", b"1e999")
 
 
+def test_activitynet_paragraphs(tmp_path):
+    def told(*events: tuple[float, float, str]) -> dict[str, Any]:
+        return {"duration": 10, "timestamps": [e[:2] for e in events], "sentences": [e[2] for e in events]}
+
+    first = made.write_json(tmp_path / "val_1.json", {"v_a": told((4, 12, " He stops."), (0, 4, "A man runs."))})
+    second = made.write_json(tmp_path / "val_2.json", {"v_a": told((0, 4, "Running.")), "v_b": told((3, 3, "None."))})
+    dataset, notes = imported(tmp_path / "d", "activitynet-paragraphs", first, second)
+    whole = LevelText(0, 10, ("A man runs. He stops.", "Running."))
+    events = (LevelText(0, 4, ("A man runs.", "Running.")), LevelText(4, 10, ("He stops.",)))
+    assert levels_of(dataset) == {"v_a": LevelTexts(events, (), (whole,), duration=10)}
+    assert next(iter(dataset.records())).split == "val"
+    assert notes == [
+        "1 events ended after their video: cut at its end",
+        "1 events had no length: dropped",
+        "1 videos without events: dropped ('v_b')",
+    ]
+
+
 class Gadget:
     def __reduce__(self) -> tuple[Any, ...]:
         return print, ("run",)
@@ -182,10 +200,11 @@ def test_bad_records_are_refused(tmp_path, capsys, value, message):
     assert "run" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["hirest", "youcook2", "ego4d-hcap"])
+@pytest.mark.parametrize("name", ["hirest", "youcook2", "ego4d-hcap", "activitynet-paragraphs"])
 def test_damaged_files_end_in_an_import_or_a_refusal(tmp_path, name):
-    whole = {"hirest": HIREST, "youcook2": YOUCOOK, "ego4d-hcap": [SEGMENT, SUMMARY, ["v", 0, 1, "a"]]}[name]
-    data = json.dumps(whole).encode()
+    events = {"v_a": {"duration": 10, "timestamps": [[0, 4.5], [2, 9]], "sentences": ["One.", "Two."]}}
+    formats = {"hirest": HIREST, "youcook2": YOUCOOK, "ego4d-hcap": [SEGMENT, SUMMARY, ["v", 0, 1, "a"]]}
+    data = json.dumps((formats | {"activitynet-paragraphs": events})[name]).encode()
     chance = random.Random(name)
     for number in range(120):
         broken = bytearray(data)
@@ -238,6 +257,10 @@ def test_published_files(tmp_path, shared):
     found = list(dataset.records())
     assert [sum(r.split == split for r in found) for split in ("train", "val")] == [1333, 457]
     assert sum(len(texts.clip) for texts in levels_of(dataset).values()) == 13828  # one step stands there twice
+    files = [folder / f"anet_captions_val_{number}.json" for number in (1, 2)]
+    dataset, _ = imported(tmp_path / "a", "activitynet-paragraphs", *files)
+    found = levels_of(dataset)
+    assert len(found) == 4917 and sum(len(texts.video[0].captions) for texts in found.values()) > 9000
 
 
 def test_stories_of_the_world(tmp_path):

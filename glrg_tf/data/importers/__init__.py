@@ -25,6 +25,7 @@ FORMATS = {
     "msvd": "MSVD: the description corpus csv with youtube_mapping.txt, or a `vid text` list",
     "coco": "COCO captions json, one or several",
     "activitynet": "ActivityNet Captions: train.json, val_1.json, val_2.json; every event a record with start and end",
+    "activitynet-paragraphs": "the same files; every video a record, events and paragraphs as two levels",
     "ego4d-hcap": "Ego4D-HCap (Video ReCap): clips_*.pkl, segments_*.pkl, videos_*.json; three levels",
     "hirest": "HiREST: all_data_{train,val}.json; goals, moments and steps as three levels",
     "youcook2": "YouCook2: annotations_trainval.json [label_foodtype.csv]; steps and the recipe",

@@ -25,7 +25,7 @@ from glrg_tf.errors import AnnotationError
 from glrg_tf.io import documents
 
 _KEYS = {"duration", "timestamps", "sentences"}
-_LICENCE = "ActivityNet Captions (Krishna et al. 2017): annotations for research; the videos belong to their owners"
+LICENCE = "ActivityNet Captions (Krishna et al. 2017): annotations for research; the videos belong to their owners"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
     read_from, notes = [], []
     for file in files:
         value = documents.read_json(file, error=AnnotationError)
-        if file not in sources and not _is_captions(value):
+        if file not in sources and not is_captions(value):
             notes.append(f"no ActivityNet captions, passed over: {file}")
             continue
         if not isinstance(value, dict) or not value:
@@ -86,7 +86,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
     # A file may be named by the YouTube id alone.
     aliases = {event.id: (event.video, event.video.removeprefix("v_")) for event in listed}
     name = options.name or "activitynet"
-    return Annotations(name, records, list(map(str, read_from)), _LICENCE, notes, feature_files, aliases)
+    return Annotations(name, records, list(map(str, read_from)), LICENCE, notes, feature_files, aliases)
 
 
 def _read_video(
@@ -103,7 +103,7 @@ def _read_video(
         if not isinstance(pair, list) or len(pair) != 2:
             what = f"timestamp {number} is no pair of seconds"
             raise AnnotationError(what, where=where, remedy="[start, end]")
-        start, end = _mend([_number(time, where) for time in pair], duration, mended)
+        start, end = mend([_number(time, where) for time in pair], duration, mended)
         if start < end:
             event = _Event(video, split, start, end)
             collector.add(event.id, sentence.strip() if isinstance(sentence, str) else sentence, where)
@@ -111,7 +111,8 @@ def _read_video(
     return events
 
 
-def _mend(pair: list[float], duration: float, mended: Counter[str]) -> tuple[float, float]:
+def mend(pair: list[float], duration: float, mended: Counter[str]) -> tuple[float, float]:
+    """Start and end of an event within its video, and a count of what had to be changed."""
     start, end = pair
     if start > end:
         start, end = end, start
@@ -152,7 +153,8 @@ def _split_by_video(events: dict[str, dict[str, _Event]], options: ImportOptions
     notes.append(f"{len(without)} videos had no split ({mention(without)}): split by the hash of their id ({counts})")
 
 
-def _is_captions(value: Any) -> bool:
+def is_captions(value: Any) -> bool:
+    """Whether a JSON value looks like a file of ActivityNet Captions."""
     return (
         isinstance(value, dict)
         and bool(value)
