@@ -14,10 +14,14 @@ from glrg_cli.parser import integer
 from glrg_cli.progress import Progress
 from glrg_tf import config as settings
 from glrg_tf.errors import ConfigError
+from training import distribution
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from training.encoder_plan import EncoderChoices, EncoderPlan
 
+STRATEGIES = ("auto", "mirrored", "multiworker")
 KINDS = ("long-range", "short-range", "keyframe")
 HELP = "train an encoder: words, actions or classes of videos"
 DESCRIPTION = """\
@@ -39,6 +43,7 @@ examples:
   glrg train-encoder keyframe --labels classes.csv --videos clips/ --out runs/key --backbone EfficientNetV2B0 \\
       --weights imagenet
   glrg train-encoder keyframe --out runs/key --resume
+  glrg train-encoder keyframe --labels data/world --out runs/key --strategy mirrored
   glrg train-encoder bundle runs/long runs/short runs/key --out runs/encoder"""
 _SHOWN = 12  # labels in the table at the end, best and worst
 
@@ -68,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=integer(1), metavar="N", help="most epochs")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices (default: auto)")
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, show layers and settings, write nothing"
     )
@@ -79,6 +85,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return _join(args, console)
     if args.sources:
         raise ConfigError(f"unexpected '{args.sources[0]}'", remedy="only `bundle` takes runs")
+    strategy = distribution.make_strategy(args.strategy)  # workers must meet before TensorFlow does anything else
+
     from training.encoder_plan import make_plan
 
     choices, chosen = _choices(args)
@@ -86,7 +94,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.dry_run:
         _show(plan, console)
         return 0
-    return _train(plan, args, console)
+    return _train(plan, args, console, strategy)
 
 
 def _join(args: argparse.Namespace, console: Console) -> int:
@@ -166,7 +174,9 @@ def _shape(layer: Any) -> str:
     return "x".join("N" if side is None else str(side) for side in output.shape) if hasattr(output, "shape") else ""
 
 
-def _train(plan: EncoderPlan, args: argparse.Namespace, console: Console) -> int:
+def _train(
+    plan: EncoderPlan, args: argparse.Namespace, console: Console, strategy: tf.distribute.Strategy | None
+) -> int:
     from glrg_cli.training_console import Stopper
     from training.encoder_report import write_report
     from training.encoders import EncoderTrainer
@@ -190,6 +200,7 @@ def _train(plan: EncoderPlan, args: argparse.Namespace, console: Console) -> int
             reporter=bars,
             stop=stopper,
             extra=extra,
+            strategy=strategy,
         )
         try:
             trained = trainer.train(resume=args.resume)
@@ -199,6 +210,8 @@ def _train(plan: EncoderPlan, args: argparse.Namespace, console: Console) -> int
             raise
         stopper.stepping = False
         report = write_report(trainer, trained)
+    if not trainer.workers.chief:
+        return 0
     console.info(f"{trained.reason}; epoch {trained.best['epoch']:.0f} is kept")
     _tables(report, console)
     console.info(

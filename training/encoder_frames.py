@@ -55,6 +55,11 @@ class FrameSource:
         return len(self._entries)
 
     @property
+    def frames(self) -> int:
+        """Frames of all videos."""
+        return sum(entry.count for entry in self._entries)
+
+    @property
     def kept(self) -> int:
         """Videos whose frames are in memory."""
         return sum(entry.images is not None for entry in self._entries)
@@ -187,6 +192,7 @@ class Draws:
         shift: share of a side by which clips move.
         flip: whether half of the clips are mirrored.
         seed: of everything.
+        places: of a batch that are built here, None for all; the draws do not depend on them.
     """
 
     source: FrameSource
@@ -197,6 +203,7 @@ class Draws:
     shift: float
     flip: bool
     seed: int
+    places: slice | None = None
 
     @property
     def steps(self) -> int:
@@ -223,47 +230,60 @@ class Draws:
         """One step: random key frames (and n, for the long range) of the given videos."""
         rng = np.random.default_rng([self.seed, epoch, number])
         rows = [self.plan.draw(self.spec.plan, self.source.frame_count(v), rng, 1)[0] for v in videos]
+        moves = draw_moves(rng, len(videos), self.shift, self.flip)
+        mine = self.places or slice(None)
+        videos, rows, moves = videos[mine], rows[mine], moves[mine]
         middle = [row[1] if self.spec.plan == "long_range" else self._keyframe(row) for row in rows]
         clips = np.stack(list(pool.map(self.source.clip, videos, rows)))
         targets = np.concatenate([self.source.targets(v, np.array([t])) for v, t in zip(videos, middle, strict=True)])
-        return Batch(augment(clips, rng, self.shift, self.flip), targets)
+        return Batch(augment(clips, moves), targets)
 
     def _keyframe(self, row: np.ndarray) -> int:
         """The key frame of drawn frames; their middle, for an even number of them lies around it."""
         return int(row[(len(row) - 1) // 2])
 
 
-def augment(clips: np.ndarray, rng: np.random.Generator, shift: float, flip: bool) -> np.ndarray:
-    """Moves each clip by a random share of its sides (edges repeated) and mirrors half of them.
+def draw_moves(rng: np.random.Generator, count: int, shift: float, flip: bool) -> np.ndarray:
+    """How each of `count` clips is augmented: float64 (count, 3), shares of the sides to move by, and 1 to mirror.
+
+    Args:
+        rng: the source of chance.
+        count: clips.
+        shift: largest share of a side.
+        flip: whether to mirror half of them.
+    """
+    shares = rng.uniform(-shift, shift, (count, 2))
+    mirrored = rng.random(count) < 0.5
+    return np.column_stack([shares, mirrored & flip])
+
+
+def augment(clips: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    """Moves each clip by a share of its sides (edges repeated) and mirrors some.
 
     Args:
         clips: uint8 (N, k, h, w, 3).
-        rng: the source of chance.
-        shift: largest share of a side.
-        flip: whether to mirror.
+        moves: of `draw_moves` (N, 3).
     """
     height, width = clips.shape[2:4]
-    moves = rng.uniform(-shift, shift, (len(clips), 2)) * (height, width)
-    mirrored = rng.random(len(clips)) < 0.5
     result = np.empty_like(clips)
-    for number, (down, right) in enumerate(np.rint(moves).astype(np.int64)):
+    for number, (down, right) in enumerate(np.rint(moves[:, :2] * (height, width)).astype(np.int64)):
         rows = np.clip(np.arange(height) - down, 0, height - 1)
         columns = np.clip(np.arange(width) - right, 0, width - 1)
-        columns = columns[::-1] if flip and mirrored[number] else columns
+        columns = columns[::-1] if moves[number, 2] else columns
         result[number] = clips[number][:, rows[:, None], columns[None, :]]
     return result
 
 
 def fixed_batches(
-    source: FrameSource, plan: FramePlan, spec: StreamSpec, batch_size: int
+    source: FrameSource, plan: FramePlan, spec: StreamSpec, batch_size: int, videos: Sequence[int]
 ) -> Iterator[tuple[Batch, np.ndarray]]:
-    """Every position of the plan in every video, for validation: batches, and the number of the video of each row."""
+    """Every position of the plan in some videos, for validation: batches, and the number of the video of each row."""
     clips, targets, owners = [], [], []
-    for number in range(len(source)):
+    for number in videos:
         rows = plan.frames_of(spec.plan, source.frame_count(number))
         clips.append(source.clip(number, rows))
         targets.append(source.targets(number, plan.keyframes(source.frame_count(number))))
         owners.append(np.full(len(rows), number))
-        if sum(map(len, clips)) >= batch_size or number + 1 == len(source):
+        if sum(map(len, clips)) >= batch_size or number == videos[-1]:
             yield Batch(np.concatenate(clips), np.concatenate(targets)), np.concatenate(owners)
             clips, targets, owners = [], [], []

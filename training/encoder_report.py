@@ -17,7 +17,7 @@ _BARS = 40  # most labels in the picture: the strongest and the weakest
 
 
 def write_report(trainer: EncoderTrainer, trained: Trained) -> dict[str, Any]:
-    """Writes `report.json` and `report.png` into the run folder and returns the former.
+    """Writes `report.json` and `report.png` into the run folder and returns the former; every worker calls it.
 
     Args:
         trainer: after `train`, holding the best weights.
@@ -47,9 +47,13 @@ def write_report(trainer: EncoderTrainer, trained: Trained) -> dict[str, Any]:
         "splits": splits,
         "history": list(trained.history),
     }
-    atomic.write_json(trainer.run / "report.json", report)
-    draw_report(report, trainer.run / "report.png")
+    trainer.workers.on_chief(lambda: _write(report, trainer.run))
     return report
+
+
+def _write(report: dict[str, Any], run: Path) -> None:
+    atomic.write_json(run / "report.json", report)
+    draw_report(report, run / "report.png")
 
 
 def draw_report(report: dict[str, Any], path: Path) -> None:

@@ -10,6 +10,7 @@ RUN/
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -26,14 +27,16 @@ from glrg_tf.encoders import model_weights
 from glrg_tf.encoders.bundle import EncoderBundle
 from glrg_tf.encoders.stream import StreamEncoder
 from glrg_tf.errors import CheckpointError, ConfigError
-from glrg_tf.io import atomic
+from glrg_tf.io import atomic, lock
 from glrg_tf.video.sampling import FramePlan
 from training import encoder_scores
 from training.checkpoints import CheckpointFolder, TrainingState
+from training.distribution import Workers
 from training.encoder_config import EncoderTraining, learning_rate
 from training.encoder_frames import Draws, FrameSource, fixed_batches
 from training.encoder_labels import LabelledVideos
 from training.encoder_progress import EncoderReporter, SilentReporter, best_row, epoch_line
+from training.encoder_step import EncoderStep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +72,8 @@ class EncoderTrainer:
         reporter: told of progress.
         stop: asked after every step whether to save and stop (KeyboardInterrupt follows).
         extra: further entries of the run's description; not of the encoder's, for they may name folders.
+        strategy: replicas share every batch and workers the validation, and the numbers stay those of one device
+            (encoder_step.py); the first worker writes. None is one device.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class EncoderTrainer:
         reporter: EncoderReporter | None = None,
         stop: Callable[[], bool] = lambda: False,
         extra: dict[str, Any] | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         if not isinstance(stream.model, keras.Model):
             raise ConfigError("a classifier file cannot be trained further", where=stream.spec.name)
@@ -90,40 +96,10 @@ class EncoderTrainer:
         self.run, self.seed, self.stop, self.extra = Path(run), seed, stop, dict(extra or {})
         self.reporter = reporter or SilentReporter()
         self.model = stream.model
-        self._logits = keras.Model(self.model.input, self.model.get_layer("logits").output)
-        self._random = [layer.seed_generator for layer in self.model.layers if hasattr(layer, "seed_generator")]
-        self._optimizer = _optimizer(settings)
-        self._optimizer.build(self.model.trainable_variables)
+        self.workers = Workers(strategy)
+        self.step = EncoderStep(stream, settings, seed, strategy)
         self._checkpoints = CheckpointFolder(self.run)
         self.validation: FrameSource  # the prepared validation videos, once training has begun
-        shape = (settings.batch_size, stream.spec.frames, *stream.spec.input_size, 3)
-        self._step = tf.function(
-            self._train_step,
-            input_signature=[tf.TensorSpec(shape, tf.uint8), tf.TensorSpec((shape[0], stream.spec.width), tf.float32)],
-            autograph=False,
-        )
-
-    # === One step ===
-    def _train_step(self, clips: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            loss = self._loss(self._logits(tf.cast(clips, tf.float32), training=True), targets)
-        gradients = tape.gradient(loss, self.model.trainable_variables)
-        if self.settings.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.settings.clip_norm)
-        self._optimizer.apply(gradients, self.model.trainable_variables)
-        return loss
-
-    def _loss(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Binary cross-entropy, mean over labels; or cross-entropy, rows without a label counting nothing."""
-        if self.stream.spec.activation == "sigmoid":
-            return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits))
-        total = tf.reduce_sum(targets, axis=1, keepdims=True)
-        wanted = targets / tf.maximum(total, 1e-6)
-        smooth = self.settings.label_smoothing
-        wanted = (1 - smooth) * wanted + smooth / self.stream.spec.width
-        losses = tf.nn.softmax_cross_entropy_with_logits(labels=wanted, logits=logits)
-        labelled = tf.cast(total[:, 0] > 0, tf.float32)
-        return tf.reduce_sum(losses * labelled) / tf.maximum(tf.reduce_sum(labelled), 1.0)
 
     # === The run ===
     def train(self, *, resume: bool = False) -> Trained:
@@ -135,7 +111,11 @@ class EncoderTrainer:
             DataError: no video can be read.
             KeyboardInterrupt: `stop` said so; the state is saved.
         """
-        history, first = self._begin(resume)
+        with contextlib.ExitStack() as held:
+            history, first = self._begin(resume, held)
+            return self._train(history, first)
+
+    def _train(self, history: list[dict[str, float]], first: int) -> Trained:
         train, self.validation = self._sources()
         steps = self._draws(train).steps
         step, total = first, steps * self.settings.epochs
@@ -158,20 +138,18 @@ class EncoderTrainer:
         """Trains the rest of an epoch and validates; returns its row and the number of the next step."""
         begun, losses, first = time.monotonic(), [], step - epoch * draws.steps
         for batch in draws.epoch(epoch, first, self.settings.workers):
-            for generator in self._random:  # dropout is a function of (seed, step), so a resumed run is the same run
-                generator.state.assign(np.array([self.seed, step], np.uint32))
-            self._optimizer.learning_rate.assign(learning_rate(self.settings, step, total))
-            losses.append(float(self._step(batch.clips, batch.targets)))
+            losses.append(self.step(batch, step, learning_rate(self.settings, step, total)))
             step += 1
             self.reporter.advance(1, epoch=f"{epoch + 1}/{self.settings.epochs}", loss=losses[-1])
             if not np.isfinite(losses[-1]):
                 raise ConfigError(
                     f"the loss is {losses[-1]} at step {step}", where=self.run, remedy="lower the learning rate"
                 )
-            if self.stop():
+            if self.workers.any(self.stop()):  # all stop after the same step
                 self._save(step, self._history, best=False)
                 raise KeyboardInterrupt
         row = {"epoch": float(epoch + 1), "loss": float(np.mean(losses)), "steps": float(step)}
+        self.step.export()
         row |= {f"val_{name}": value for name, value in self.validate().items()}
         row["seconds"] = time.monotonic() - begun
         return row, step
@@ -193,17 +171,17 @@ class EncoderTrainer:
     def predict(self, source: FrameSource) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities and targets of the fixed positions: float32 (n, D) each; long range: means over a video."""
         plan = dataclasses.replace(self.plan, positions=self.settings.val_positions)
-        rows = [
-            (self.stream.encode(batch.clips.astype(np.float32)), batch.targets, owners)
-            for batch, owners in fixed_batches(source, plan, self.stream.spec, 4 * self.settings.batch_size)
-        ]
-        probabilities, targets, owners = (np.concatenate(part) for part in zip(*rows, strict=True))
-        if self.stream.spec.plan != "long_range":
-            return probabilities, targets
-        count = np.bincount(owners)[:, None]
-        pooled = np.zeros((len(count), probabilities.shape[1]), np.float32)
-        np.add.at(pooled, owners, probabilities)
-        return pooled / count, targets[np.searchsorted(owners, np.arange(len(count)))]
+        mine, spec = self.workers.mine(len(source)), self.stream.spec
+        shape = (len(source), plan.positions, spec.width)
+        probabilities, targets = np.zeros(shape), np.zeros(shape)
+        for batch, owners in fixed_batches(source, plan, spec, 4 * self.settings.batch_size, mine):
+            videos = np.unique(owners)
+            probabilities[videos] = self.stream.encode(batch.clips.astype(np.float32)).reshape(-1, *shape[1:])
+            targets[videos] = batch.targets.reshape(-1, *shape[1:])
+        probabilities, targets = (self.workers.total(part).astype(np.float32) for part in (probabilities, targets))
+        if spec.plan == "long_range":
+            return probabilities.mean(axis=1, dtype=np.float32), targets[:, 0]
+        return probabilities.reshape(-1, spec.width), targets.reshape(-1, spec.width)
 
     def source(self, split: str) -> FrameSource:
         """The prepared videos of a split."""
@@ -221,6 +199,7 @@ class EncoderTrainer:
     # === Parts ===
     def _sources(self) -> tuple[FrameSource, FrameSource]:
         train, val = self.source("train"), self.source("val")
+        self.workers.agree_on(train.frames + val.frames, "videos", self.run)
         again = len(train) + len(val) - train.kept - val.kept
         if again:
             self.reporter.message(
@@ -230,19 +209,17 @@ class EncoderTrainer:
 
     def _draws(self, train: FrameSource) -> Draws:
         chosen = self.settings
+        size, shift, flip = chosen.batch_size, chosen.shift, chosen.flip
         return Draws(
-            train, self.plan, self.stream.spec, chosen.batch_size, chosen.draws, chosen.shift, chosen.flip, self.seed
+            train, self.plan, self.stream.spec, size, chosen.draws, shift, flip, self.seed, places=self.step.places
         )
 
-    def _begin(self, resume: bool) -> tuple[list[dict[str, float]], int]:
+    def _begin(self, resume: bool, held: contextlib.ExitStack) -> tuple[list[dict[str, float]], int]:
         description = self._description()
         file = self.run / "config.json"
         self._history: list[dict[str, float]] = []
         if not resume:
-            if self.run.exists() and any(self.run.iterdir()):
-                raise ConfigError("the run folder exists", where=self.run, remedy="choose another --out, or --resume")
-            self.run.mkdir(parents=True, exist_ok=True)
-            atomic.write_json(file, description)
+            self.workers.on_chief(lambda: self._make_folder(description, held))
             return self._history, 0
         saved = read_run(self.run)
         if saved != description:
@@ -250,14 +227,23 @@ class EncoderTrainer:
             raise ConfigError(
                 f"the run was made with other {', '.join(different)}", where=file, remedy="resume with the same options"
             )
+        self.workers.on_chief(lambda: held.enter_context(lock.only_one(self.run)))
         restored = self._checkpoints.restore()
+        self.workers.agree_on(restored[0].step if restored else 0, "checkpoint", self.run)
         if restored is None:
             return self._history, 0
         state, folder = restored
         model_weights.read(folder / self.stream.file_name, self.model)
-        self._restore_optimizer(state.slots, folder)
+        self.step.adopt()
+        self.step.restore(state.slots, folder)
         self._history = [dict(row) for row in state.history]
         return self._history, state.step
+
+    def _make_folder(self, description: dict[str, Any], held: contextlib.ExitStack) -> None:
+        if self.run.exists() and any(self.run.iterdir()):
+            raise ConfigError("the run folder exists", where=self.run, remedy="choose another --out, or --resume")
+        held.enter_context(lock.only_one(self.run))
+        atomic.write_json(self.run / "config.json", description)
 
     def _description(self) -> dict[str, Any]:
         return {
@@ -271,16 +257,10 @@ class EncoderTrainer:
         }
 
     def _save(self, step: int, history: list[dict[str, float]], *, best: bool) -> None:
-        slots = {f"optimizer/{i:04d}": np.asarray(v, np.float64) for i, v in enumerate(self._optimizer.variables)}
-        state = TrainingState(step, self.seed, tuple(history), to_dict(self.settings), slots)
-        self._checkpoints.save(_Checkpoint(self._bundle(history)), state, best=best)  # type: ignore[arg-type]
-
-    def _restore_optimizer(self, slots: dict[str, np.ndarray], folder: Path) -> None:
-        for number, variable in enumerate(self._optimizer.variables):
-            value = slots.get(f"optimizer/{number:04d}")
-            if value is None or value.shape != tuple(variable.shape):
-                raise CheckpointError("the optimizer's state does not fit", where=folder, remedy="train again")
-            variable.assign(value.astype(str(variable.dtype)))
+        self.step.export()
+        state = TrainingState(step, self.seed, tuple(history), to_dict(self.settings), self.step.slots())
+        checkpoint: Any = _Checkpoint(self._bundle(history))
+        self.workers.on_chief(lambda: self._checkpoints.save(checkpoint, state, best=best))
 
     def _bundle(self, history: list[dict[str, float]]) -> EncoderBundle:
         trained = {"seed": self.seed, "settings": to_dict(self.settings), "epochs": len(history)}
@@ -289,7 +269,7 @@ class EncoderTrainer:
 
     def _log(self, row: dict[str, float]) -> None:
         self.reporter.message(epoch_line(row, self.settings.epochs) + (" *" if best_row(self._history) is row else ""))
-        atomic.write_json_lines(self.run / "metrics.jsonl", self._history)
+        self.workers.on_chief(lambda: atomic.write_json_lines(self.run / "metrics.jsonl", self._history))
 
     def _is_over(self, history: list[dict[str, float]]) -> bool:
         since = len(history) - 1 - history.index(best_row(history))
@@ -300,7 +280,7 @@ class EncoderTrainer:
         if folder is None:
             raise CheckpointError("the run has no checkpoint", where=self.run, remedy="train again")
         model_weights.read(folder / self.stream.file_name, self.model)
-        self._bundle(history).save(self.run / "encoder")
+        self.workers.on_chief(lambda: self._bundle(history).save(self.run / "encoder"))
         return Trained(self.run / "encoder", tuple(history), best_row(history), reason)
 
 
@@ -317,9 +297,3 @@ def read_run(run: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"no encoder run there ({error})"[:200], where=run, remedy="check --out") from error
     return values
-
-
-def _optimizer(settings: EncoderTraining) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
