@@ -65,7 +65,7 @@ class Runner:
                 return _python(step, self._names)
             command = pages.Command(step.page, step.line, step.text)
             self._clear(command)
-            return _glrg(command) if command.is_glrg else _shell(command)
+            return run_glrg(command) if command.is_glrg else _shell(command)
         finally:
             os.chdir(before)
 
@@ -96,7 +96,7 @@ def small(words: list[str]) -> list[str]:
     return words
 
 
-def _glrg(command: pages.Command) -> str:
+def run_glrg(command: pages.Command) -> str:
     said, result = io.StringIO(), io.StringIO()
     words = small(command.words)
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(result):

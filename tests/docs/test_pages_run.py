@@ -16,11 +16,6 @@ EVERYTHING = os.environ.get("GLRG_DOCS") == "all"
 RUN = ("run", "slow") if EVERYTHING else ("run",)
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
-    return desk.prepare(tmp_path_factory.mktemp("docs"))
-
-
 def chosen(page):
     return [step for step in runner.steps(page) if step.verdict in RUN]
 
