@@ -49,6 +49,7 @@ def narrowest_margin(captioner: VideoCaptioner, features: np.ndarray, beam_size:
             margin = min(margin, candidates[beam_size - 1].score - candidates[beam_size].score)
         beam = candidates[:beam_size]
     ranks = [hypothesis.score / max(len(hypothesis.words), 1) ** alpha for hypothesis in beam]
+    beam = [beam[place] for place in np.argsort(-np.array(ranks), kind="stable")]
     if settings.selection != "probability" and beam_size > 1:
         ranks = _gains(captioner, features, [hypothesis.words for hypothesis in beam])
     return float(min([margin, *np.diff(sorted(ranks))]))
@@ -92,7 +93,7 @@ def _gains(captioner: VideoCaptioner, features: np.ndarray, captions: list[tuple
         gains = minimum_risk.expected_gain(tf.constant(ids), weights)
     else:
         foretold = content.foretell(prior, tf.constant(features[None]))
-        gains = content.expected_gain(tf.constant(ids), foretold, prior, weights)
+        gains = content.less_by_rank(content.expected_gain(tf.constant(ids), foretold, prior, weights))
     return gains.numpy()[0].astype(float).tolist()
 
 

@@ -80,7 +80,8 @@ class Reference:
         ids = np.zeros((len(captions), width), np.int32)
         for place, caption in enumerate(captions):
             ids[place, : len(caption.token_ids)] = caption.token_ids
-        return self.captioner.score(np.repeat(self.probes.features[row][None], len(captions), axis=0), ids)
+        features = np.repeat(self.probes.features[row][None], len(captions), axis=0)
+        return self.captioner.score(features, ids, steered=True)
 
 
 def check_hypotheses(name: str, run: Run, reference: Reference, tolerance: float = TOLERANCE) -> Agreement:

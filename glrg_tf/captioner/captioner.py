@@ -208,25 +208,27 @@ class VideoCaptioner:
             captions += self._read(decoded, num_captions)
         return captions
 
-    def score(self, features: np.ndarray, token_ids: np.ndarray) -> np.ndarray:
+    def score(self, features: np.ndarray, token_ids: np.ndarray, steered: bool = False) -> np.ndarray:
         """Log-probabilities of given captions.
 
         Args:
             features: float32 (N, D).
             token_ids: int32 (N, T), words then <end> and zeros.
+            steered: by the word bias of `decoding`, as `generate` tells them; else those of the model alone.
 
         Returns:
             float32 (N, T), log p of each token up to the first <end>, zero after it.
         """
-        video_gates = self.model.encode(tf.constant(self._checked(features)))
-        weights = self.model.decoder_weights()
+        checked = tf.constant(self._checked(features))
+        video_gates, weights = self.model.encode(checked), self.model.decoder_weights()
+        bias = self._word_bias(checked, self.decoding) if steered and self.decoding.word_bias else 0.0
         table = decoding.word_table(weights)
         hidden = cell = tf.zeros([len(token_ids), self.config.hidden_size])
         token, alive, columns = tf.fill([len(token_ids)], Vocabulary.START), tf.ones([len(token_ids)], tf.bool), []
         for t in range(token_ids.shape[1]):
             logits, hidden, cell = decoding.step(weights, table, token, hidden, cell, video_gates)
             token = tf.constant(token_ids[:, t], tf.int32)
-            log_probs = tf.gather(tf.nn.log_softmax(logits), token, batch_dims=1)
+            log_probs = tf.gather(tf.nn.log_softmax(logits + bias), token, batch_dims=1)
             columns.append(tf.where(alive, log_probs, 0.0))
             alive = tf.logical_and(alive, token != 0)
         return tf.stack(columns, axis=1).numpy()
@@ -285,12 +287,7 @@ class VideoCaptioner:
             ConfigError: the captioner lacks what `settings` need.
         """
         self.check_selection(settings)
-        foretold = bias = None
-        if settings.selection == "content" or settings.word_bias:
-            foretold = content.foretell(self.content_prior, features)
-        if settings.word_bias:
-            size = self.config.vocabulary_size
-            bias = content.word_bias(self.content_prior, self.ngram_weights, foretold, size, settings.word_bias)
+        bias = self._word_bias(features, settings) if settings.word_bias else None
         whole = settings.selection != "probability" and settings.beam_size > 1
         decoded = beam.beam_search(
             weights,
@@ -306,8 +303,14 @@ class VideoCaptioner:
             return decoded
         if settings.selection == "minimum_risk":
             return minimum_risk.choose(decoded, self.ngram_weights, num_captions)
+        foretold = content.foretell(self.content_prior, features)
         gains = content.expected_gain(decoded.token_ids, foretold, self.content_prior, self.ngram_weights)
         return content.choose(decoded, gains, num_captions)
+
+    def _word_bias(self, features: tf.Tensor, settings: DecodingConfig) -> tf.Tensor:
+        foretold = content.foretell(self.content_prior, features)
+        size = self.config.vocabulary_size
+        return content.word_bias(self.content_prior, self.ngram_weights, foretold, size, settings.word_bias)
 
     def check_selection(self, settings: DecodingConfig) -> None:
         """Refuses settings that need what this captioner lacks.

@@ -115,19 +115,29 @@ def word_bias(
     """
     columns = prior.word_columns(weights, vocabulary_size)
     known = columns < len(prior.mean)
-    usual = np.where(known, np.append(prior.mean, 1.0)[columns], 1.0).astype(np.float32)
-    odds = tf.gather(foretold, tf.constant(columns), axis=1) / usual
+    # Factors that float16 holds exactly: converters make them of quotients anyway, and some then round.
+    unusual = np.minimum(1.0 / np.append(prior.mean, 1.0)[np.where(known, columns, len(prior.mean))], 60000.0)
+    odds = tf.gather(foretold, tf.constant(columns), axis=1) * unusual.astype(np.float16).astype(np.float32)
     odds = tf.minimum(tf.maximum(odds, 1.0 / MOST_ODDS), MOST_ODDS)
     return tf.math.log(odds) * tf.constant(np.where(known, np.float16(strength), 0.0).astype(np.float32))
 
 
 def choose(decoded: Decoded, gains: tf.Tensor, num_captions: int) -> Decoded:
-    """The `num_captions` hypotheses of the highest gain (B, K), best first; ties go to the more probable.
+    """The `num_captions` hypotheses of the highest gain (B, K), best first.
 
     Scores stay what the search gave them (log-probabilities), so they need not fall.
     """
-    _, order = tf.math.top_k(gains, num_captions)
+    _, order = tf.math.top_k(less_by_rank(gains), num_captions)
     return Decoded(*(tf.gather(values, order, batch_dims=1) for values in decoded))
+
+
+def less_by_rank(gains: tf.Tensor) -> tf.Tensor:
+    """Gains (B, K) less a trifle a place in the search's order.
+
+    Captions of the same words in another order may have the very same gain: the more probable is then preferred by more
+    than the rounding that would otherwise decide.
+    """
+    return gains - 1e-5 * tf.range(gains.shape[1], dtype=tf.float32)
 
 
 def expected_gain(token_ids: tf.Tensor, foretold: tf.Tensor, prior: ContentPrior, weights: NgramWeights) -> tf.Tensor:

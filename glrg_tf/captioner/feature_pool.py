@@ -7,6 +7,9 @@ Departures:
   vectors is Hellinger's distance of the distributions: a stream of softmax outputs has length 1 however flat they are,
   and what is seen with little confidence counts. On the keyframe stream alone a captioner learns far sooner
   (docs/extraction.md); with the 300 sigmoids of the long range, which are large, it is not needed.
+- In `joint`, streams beyond the release's three (`semantic`, a user's own) begin with zero weights and the rest as if
+  they were not there: a captioner with a further stream begins as the one without it. Drawn like the others they made
+  the start smaller for all and cost a small captioner 7 CIDEr even when they held zeros only (docs/visual-glove.md).
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from __future__ import annotations
 import math
 
 import keras
+import numpy as np
 
-from glrg_tf.captioner.presets import CaptionerConfig
+from glrg_tf.captioner.presets import RELEASE_STREAMS, CaptionerConfig
 
 
 def _uniform(fan_in: int) -> keras.initializers.Initializer:
@@ -32,7 +36,7 @@ def build_encoder(config: CaptionerConfig) -> keras.Model:
     """
     # === Layers ===
     if config.feature_pool == "joint":
-        pools = {"feature_pool": _pool_layer("feature_pool", config.pool_size, config.feature_size)}
+        pools = {"feature_pool": _pool_layer("feature_pool", config.pool_size, *_first_streams(config))}
     else:
         pools = {name: _pool_layer(f"feature_pool_{name}", config.pool_size, width) for name, width in config.streams}
     # === Functional Model ===
@@ -65,8 +69,29 @@ def build_video_projection(config: CaptionerConfig, embedding_width: int) -> ker
     return keras.Model(video_embedding, layer(video_embedding), name="video_projection")
 
 
-def _pool_layer(name: str, units: int, fan_in: int) -> keras.layers.Dense:
+def _pool_layer(name: str, units: int, fan_in: int, rows: np.ndarray | None = None) -> keras.layers.Dense:
     initializer = _uniform(fan_in)
+    kernel = initializer if rows is None else _OnRows(initializer, fan_in, rows)
     return keras.layers.Dense(
-        units, activation="relu", kernel_initializer=initializer, bias_initializer=initializer.clone(), name=name
+        units, activation="relu", kernel_initializer=kernel, bias_initializer=initializer.clone(), name=name
     )
+
+
+def _first_streams(config: CaptionerConfig) -> tuple[int, np.ndarray | None]:
+    """Width of the release's streams together, and their columns bool (D,); all of them where there are no others."""
+    known = dict(RELEASE_STREAMS)
+    rows = np.repeat([name in known for name, _ in config.streams], [width for _, width in config.streams])
+    return (config.feature_size, None) if rows.all() or not rows.any() else (int(rows.sum()), rows)
+
+
+class _OnRows(keras.initializers.Initializer):
+    """An initializer's values on some rows of a matrix, zeros on the others."""
+
+    def __init__(self, inner: keras.initializers.Initializer, count: int, rows: np.ndarray) -> None:
+        self.inner, self.count, self.rows = inner, count, rows
+
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
+        """The matrix float32 (D, units)."""
+        drawn = self.inner((self.count, shape[1]), dtype)
+        places = np.cumsum(self.rows) - 1
+        return keras.ops.where(self.rows[:, None], keras.ops.take(drawn, np.maximum(places, 0), axis=0), 0.0)

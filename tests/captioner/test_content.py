@@ -96,7 +96,7 @@ def test_bias_is_the_logarithm_of_the_odds_and_bounded(prior, weights):
 def test_the_best_gain_is_chosen_and_ties_keep_their_order():
     decoded = Decoded(tf.constant([[[4], [5], [6]]]), tf.constant([[-1.0, -2.0, -3.0]]), tf.zeros([1, 3, 1]))
     assert content.choose(decoded, tf.constant([[0.1, 0.2, 0.3]]), 2).token_ids.numpy().ravel().tolist() == [6, 5]
-    assert content.choose(decoded, tf.zeros([1, 3]), 3).scores.numpy().tolist() == [[-1.0, -2.0, -3.0]]
+    assert content.choose(decoded, tf.constant([[0.0, 1e-7, -1e-7]]), 3).scores.numpy().tolist() == [[-1.0, -2.0, -3.0]]
 
 
 def test_a_captioner_steers_and_chooses_by_content(captioner, plus, videos):

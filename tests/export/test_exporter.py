@@ -19,9 +19,12 @@ from export.onnx_loops import subgraphs, walk
 from export.parity import TOLERANCE, Reference, check_hypotheses
 from export.plan import ExportRequest, artefacts
 from export.probes import Probes
+from glrg_tf.captioner.captioner import VideoCaptioner
+from glrg_tf.captioner.content import ContentPrior
 from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.errors import ConfigError, ExportError
 from glrg_tf.io import atomic
+from glrg_tf.metrics import ngrams
 from glrg_tf.metrics.ciderd_tables import SENTINEL
 from glrg_tf.text.vocabulary import Vocabulary
 from tests.export.conftest import ALL_FORMS, make_captioner
@@ -173,6 +176,32 @@ def test_minimum_risk_is_exported(tmp_path):
     assert captioner.generate(np.eye(18, dtype=np.float32)) != probable
     content = exporter.Exporter(captioner, ExportRequest(("litert",))).run(tmp_path / "out", PLAIN)
     assert content["decoding"]["selection"] == "minimum_risk"
+
+
+def with_prior(captioner: VideoCaptioner) -> VideoCaptioner:
+    """The captioner with a made-up content prior, steered and choosing by it."""
+    rng = np.random.default_rng(0)
+    words = [*range(3, captioner.config.vocabulary_size)]
+    pairs = {ngrams.pack_ngram([int(a), int(b)]) for a, b in rng.integers(3, words[-1], (99, 2))}
+    keys = np.array([*words, *sorted(pairs), SENTINEL], np.int64)
+    captioner.ngram_weights = NgramWeights(keys, rng.uniform(0, 9, len(keys)).astype(np.float32))
+    width, size = captioner.config.feature_size, len(keys) - 1
+    arrays = rng.random(width), rng.normal(0, 0.5, (width, 6)), rng.normal(0, 0.05, (6, size)), rng.random(size) / 5
+    halves = [array.astype(np.float16).astype(np.float32) for array in arrays]
+    captioner.content_prior = ContentPrior(*halves, columns=np.arange(len(keys), dtype=np.int32))
+    captioner.decoding = dataclasses.replace(captioner.decoding, selection="content", word_bias=0.5)
+    return captioner
+
+
+def test_foretold_content_is_exported(tmp_path):
+    captioner = with_prior(make_captioner())
+    request = ExportRequest(("onnx", "litert"), quantize=("float16",))
+    content = exporter.Exporter(captioner, request).run(tmp_path / "out", PLAIN)
+    assert content["decoding"]["selection"] == "content"
+    assert content["decoding"]["word_bias"] == 0.5
+    for artefact in content["artefacts"]:
+        for agreement in artefact["agreement"]:
+            assert agreement["ties"].keys() <= {"knife_edge", "huge", "large"}
 
 
 def test_what_cannot_be_asked_for():
