@@ -201,9 +201,10 @@ class RecapNetwork:
     def _initialise(self, seed: int) -> None:
         """Random weights as a function of the seed and the weight's name alone."""
         width = self.config.width
+        usual = 0.02 * (768 / width) ** 0.5  # GPT-2's and BERT's at their width; the same signal at others
+        deviations = {"kernel": usual, "words": usual, "places": 0.5 * usual, "queries": width**-0.5}
         for name, variable in self.variables.items():
-            last = name.rpartition("/")[2].rpartition(".")[2]
-            deviation = {"kernel": 0.02, "words": 0.02, "places": 0.01, "queries": width**-0.5}.get(last)
+            deviation = deviations.get(name.rpartition("/")[2].rpartition(".")[2])
             if name.endswith("map.kernel"):
                 deviation = (2.0 / sum(variable.shape)) ** 0.5
             if deviation is not None:

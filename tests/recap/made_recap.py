@@ -16,8 +16,8 @@ HIERARCHY = Hierarchy(4.0, 12.0)
 WORDS = ("ball", "box", "star", "ring")
 PLACES = ("snow", "beach")
 TINY = dataclasses.replace(
-    NANO, width=32, heads=2, mapper_layers=1, decoder_layers=1, video_queries=4, text_queries=4, max_rows=8, positions=64,
-    max_text=48, max_words=(8, 12, 16), dropout=0.1,
+    NANO, width=32, heads=2, mapper_layers=1, decoder_layers=1, video_queries=4, text_queries=4, max_rows=8,
+    positions=64, max_text=48, max_words=(8, 12, 16), dropout=0.1,
 )  # fmt: skip
 
 
