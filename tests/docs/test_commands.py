@@ -41,7 +41,8 @@ def refused(words: list[str], whole: bool) -> str:
     try:
         parser_of(words[0]).parse_strictly(list(words[1:]))
     except ConfigError as error:
-        return "" if not whole and re.search(r"required|expected", str(error.what)) else str(error.what)
+        open_end = r"required|expected|'[A-Z|]+' is not a choice"  # what lacks, and KIND for any of the kinds
+        return "" if not whole and re.search(open_end, error.what) else error.what
     except SystemExit:  # --help
         return ""
     return ""
