@@ -184,9 +184,15 @@ def _show(report: RunReport, out: Path, console: Console) -> None:
     rows = [(clock(told.window.start), told.text) for told in recap.segments]
     console.table("", ("chapter", "text"), rows)
     kept = len(recap.clips) - report.seen
-    parts = [f"{len(recap.clips)} clips ({kept} of them kept from before)" if kept else f"{len(recap.clips)} clips"]
-    parts += [f"{len(recap.segments)} segments"] + ([f"{report.edits} texts by hand"] if report.edits else [])
+    parts = [_count(len(recap.clips), "clip") + (f" ({kept} of them kept from before)" if kept else "")]
+    parts.append(_count(len(recap.segments), "segment" if recap.summary is not None else "chapter"))
+    if report.edits:
+        parts.append(f"{_count(report.edits, 'text')} by hand")
     console.info(f"{', '.join(parts)}: {out / 'recap.html'}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number != 1 else "")
 
 
 def _result(report: RunReport, files: list[Path]) -> dict[str, Any]:

@@ -45,4 +45,6 @@ def _line(head: str, told: Told) -> str:
 
 def _shown(text: str) -> str:
     """Text that no renderer takes for markup."""
-    return re.sub(r"([\\`*_\[\]])", lambda m: f"&#{ord(m.group())};", html.escape(one_line(text), quote=False))
+    return re.sub(
+        r"[\\`*\[\]]|(?<!\w)_|_(?!\w)", lambda m: f"&#{ord(m.group())};", html.escape(one_line(text), quote=False)
+    )
