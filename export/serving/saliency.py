@@ -37,6 +37,7 @@ class SaliencyPictures:
 
     def __init__(self, captioner: Captioner, limits: Limits) -> None:
         self._explainer = Explainer(captioner, limits)
+        _ = self._explainer.network  # a captioner without a map is refused here, not at the first request
         self._settings = ExplainSettings(max_frames=_FRAMES, concepts=False)
 
     def draw(self, path: Path, sentence: str) -> list[dict[str, Any]]:
