@@ -20,6 +20,7 @@ examples:
 `glrg recap ACTION --help` teaches one action."""
 # action -> (module, one line); one whose module is not part of this version is not listed
 ACTIONS = {
+    "features": ("glrg_cli.recap_features", "look at every clip of long videos once, for training"),
     "train": ("glrg_cli.recap_train", "clips, then segments, then summaries, each from what the one below wrote"),
     "evaluate": ("glrg_cli.recap_evaluate", "CIDEr, ROUGE-L and METEOR of each level"),
     "pseudo": ("glrg_cli.recap_pseudo", "let a teacher that reads texts alone write what records lack"),
