@@ -125,13 +125,10 @@ def run_once(captioner: str, video: Path, out: Path) -> dict[str, Any]:
         "peak_mb": usage.ru_maxrss / 1024,
         "seconds": seconds,
         "start_seconds": seconds - steady,
-        "seconds_a_minute": steady / (minutes * (1 - GROUP / clips)),
+        "seconds_a_minute": steady / (minutes * (1 - report["group"] / clips)),
         "levels": spent,
         "tenths": tenths(samples, clips, minutes),
     }
-
-
-GROUP = 8  # clips that are seen at once
 
 
 def tenths(samples: list[tuple[float, int]], clips: int, minutes: float) -> list[float]:

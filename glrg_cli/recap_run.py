@@ -205,6 +205,7 @@ def _result(report: RunReport, files: list[Path]) -> dict[str, Any]:
         "summary": recap.summary.text if recap.summary else None,
         "told": report.told,
         "edits": report.edits,
+        "group": report.group,
         "seconds": {name: round(value, 3) for name, value in report.seconds.items()},
         "notes": list(recap.notes),
     }

@@ -62,6 +62,7 @@ class RunReport:
     told: dict[str, int]  # by level, texts told now
     edits: int  # texts of the user's
     seconds: dict[str, float]  # by level, and of the first group of clips ("first"), where networks are made ready
+    group: int  # clips that are seen at once
 
 
 class Recursion:
@@ -144,7 +145,7 @@ class Recursion:
             notes=tuple(self._notes()),
         )
         told = {CLIP: seen, SEGMENT: new_segments, VIDEO: new_summaries}
-        return RunReport(recap, self.journal.folder, seen, told, len(self._edits), self._seconds)
+        return RunReport(recap, self.journal.folder, seen, told, len(self._edits), self._seconds, self._group)
 
     def _see_clips(self, progress: Progress) -> int:
         """Level 1: every clip that is not in the journal; returns how many."""
