@@ -88,11 +88,10 @@ def train_recap(
     """
     run = _Run(dataset, out, settings, features, parts or RecapParts(), reporter or Reporter(), stop)
     about = {"data": str(dataset.folder), "features": str(features or ""), "settings": to_dict(settings)}
-    if out.exists():
-        if not resume or not (out / "config.json").is_file():
-            raise ConfigError("the folder exists", where=out, remedy="choose another --out, or --resume")
-        if documents.read_json(out / "config.json") != about:
-            raise ConfigError("the run was started with other settings", where=out, remedy="choose another --out")
+    if out.exists() and not resume:
+        raise ConfigError("the folder exists", where=out, remedy="choose another --out, or --resume")
+    if (out / "config.json").is_file() and documents.read_json(out / "config.json") != about:
+        raise ConfigError("the run was started with other settings", where=out, remedy="choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     atomic.write_json(out / "config.json", about)
     captioner = run.train()
