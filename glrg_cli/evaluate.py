@@ -6,6 +6,7 @@ import argparse
 
 from glrg_cli.common import Console
 from glrg_cli.parser import add_selection, integer
+from training import distribution
 
 HELP = "score a captioner on a dataset (BLEU, METEOR, ROUGE-L, CIDEr)"
 DESCRIPTION = """\
@@ -16,7 +17,10 @@ EXAMPLES = """\
 examples:
   glrg evaluate runs/a --data data/msrvtt --split val
   glrg evaluate runs/a --data data/msrvtt --split test --beam 1 --json > scores.json
-  glrg evaluate runs/a --data data/msrvtt --out scores.json"""
+  glrg evaluate runs/a --data data/msrvtt --out scores.json
+  glrg evaluate runs/a --data data/msrvtt --strategy mirrored"""
+
+STRATEGIES = ("auto", "mirrored", "multiworker")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beam", type=integer(1), metavar="K", help="hypotheses kept; 1 is greedy (default: 5)")
     add_selection(parser)
     parser.add_argument("--compat", choices=["release"], help="decode as the released code does")
+    parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices (default: auto)")
     parser.add_argument("--out", metavar="FILE", help="write the JSON document there too")
 
 
@@ -37,16 +42,27 @@ def run(args: argparse.Namespace, console: Console) -> int:
     dataset = CaptionDataset.load(args.data)
     videos = dataset.records(args.split)  # a wrong split is told before TensorFlow is loaded
 
+    strategy = distribution.make_strategy(args.strategy)  # workers must meet before TensorFlow does anything else
+
     from glrg_tf.captioner.captioner import VideoCaptioner
     from glrg_tf.io import atomic
     from glrg_tf.metrics.coco import bootstrap_interval
-    from training.evaluator import evaluate_captioner
+    from training.evaluator import predict_split
 
     captioner = VideoCaptioner.from_preset(args.captioner)
     console.info(f"captioning and scoring {args.split} of {dataset.name} ({len(videos)} videos)")
-    evaluation = evaluate_captioner(
-        captioner, dataset, args.split, beam_size=args.beam, compat=args.compat, selection=args.selection
+    predictions = predict_split(
+        captioner,
+        dataset,
+        args.split,
+        beam_size=args.beam,
+        compat=args.compat,
+        selection=args.selection,
+        strategy=strategy,
     )
+    if not distribution.read_task().chief:
+        return 0
+    evaluation = predictions.score()
     intervals = bootstrap_interval(evaluation.scores)
     scores = evaluation.scores.overall
     missing = len(videos) - len(evaluation.predictions)

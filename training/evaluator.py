@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from glrg_tf.captioner.captioner import Caption, Selection, VideoCaptioner
 from glrg_tf.data.dataset import CaptionDataset
 from glrg_tf.metrics import coco
 from training import material
+from training.shared_captions import caption_shared
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +27,20 @@ class Evaluation:
         return [{"id": video, "caption": caption.text} for video, caption in self.predictions.items()]
 
 
-def evaluate_captioner(
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """The best captions of one split, and what they are judged by."""
+
+    captions: dict[str, Caption]  # by video id
+    references: dict[str, list[str]]
+
+    def score(self) -> Evaluation:
+        """The scores of coco-caption."""
+        found = {video: caption.text for video, caption in self.captions.items()}
+        return Evaluation(coco.score_captions(self.references, found), self.captions)
+
+
+def predict_split(
     captioner: VideoCaptioner,
     dataset: CaptionDataset,
     split: str,
@@ -31,8 +48,9 @@ def evaluate_captioner(
     beam_size: int | None = None,
     compat: Literal["release"] | None = None,
     selection: Selection | None = None,
-) -> Evaluation:
-    """Captions a split and scores the captions against its references.
+    strategy: tf.distribute.Strategy | None = None,
+) -> Predictions:
+    """Captions a split on one device, or on all of a strategy: the same captions for any number of them.
 
     Args:
         captioner: who captions.
@@ -41,13 +59,23 @@ def evaluate_captioner(
         beam_size: None takes the captioner's default.
         compat: "release" decodes as the released code does.
         selection: which hypotheses are best; None takes the captioner's default.
+        strategy: devices and workers that share the videos; every worker calls this and gets all captions.
 
     Raises:
         DataError: the split is missing, empty or without features.
     """
     videos = material.open_split(dataset, split, captioner.config)
-    captions = captioner.generate(videos.features(), beam_size, 1, compat, selection)
-    predictions = {record.id: best[0] for record, best in zip(videos.records, captions, strict=True)}
-    references = {record.id: list(record.captions) for record in videos.records}
-    scores = coco.score_captions(references, {video: caption.text for video, caption in predictions.items()})
-    return Evaluation(scores, predictions)
+    captions = caption_shared(
+        captioner, videos.features(), strategy, beam_size=beam_size, compat=compat, selection=selection
+    )
+    best = {record.id: caption for record, caption in zip(videos.records, captions, strict=True)}
+    return Predictions(best, {record.id: list(record.captions) for record in videos.records})
+
+
+def evaluate_captioner(captioner: VideoCaptioner, dataset: CaptionDataset, split: str, **options: Any) -> Evaluation:
+    """Captions a split (see `predict_split`) and scores the captions against its references.
+
+    Raises:
+        DataError: the split is missing, empty or without features.
+    """
+    return predict_split(captioner, dataset, split, **options).score()

@@ -24,10 +24,10 @@ EPOCH_STEPS = 3  # 16 videos in batches of 6
 
 
 def train_one(world: str, run: str, way: str, phase: str, steps: int, start: str | None) -> dict[str, Any]:
-    """Trains one phase in this process; losses of every step, weights and the val split's captions."""
+    """Trains one phase in this process; losses of every step, weights, captions and how they were made."""
     from glrg_tf.captioner.captioner import VideoCaptioner
     from tests.training.conftest import CONFIG, PHASE
-    from training import curriculum, distribution, loop, material
+    from training import curriculum, distribution, evaluator, loop, shared_captions
 
     strategy = distribution.make_strategy("auto" if way != "mirrored" else "mirrored")
     losses: list[float] = []
@@ -53,11 +53,14 @@ def train_one(world: str, run: str, way: str, phase: str, steps: int, start: str
     best = curriculum.train(plan, strategy=strategy)[phase]
     loop.steps.build_train_step = build
     captioner = VideoCaptioner.from_preset(best)
-    captions = captioner.generate(material.open_split(plan.dataset, "val", captioner.config).features())
+    shared_captions.CHUNK = 3  # six chunks of 16 videos
+    shared = evaluator.predict_split(captioner, plan.dataset, "train", strategy=strategy).captions
+    alone = evaluator.predict_split(captioner, plan.dataset, "train").captions
     return {
         "losses": losses[:steps],
         "weights": {name: value.tolist() for name, value in captioner.model.get_weights().items()},
-        "captions": [video[0].text for video in captions],
+        "captions": {video: caption.text for video, caption in shared.items()},
+        "evaluation": shared == alone,  # words, scores and log-probabilities, to the bit
     }
 
 
@@ -111,13 +114,17 @@ def free_ports(count: int) -> list[int]:
 
 
 def difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[float, float, bool]:
-    """Largest relative difference of the losses, largest absolute one of the weights, whether captions are equal."""
+    """Largest relative difference of the losses, largest absolute one of the weights, whether captions are equal.
+
+    Captions are equal when both have the same, and each has those that one device gives for its weights.
+    """
     import numpy as np
 
     a, b = np.array(one["losses"]), np.array(other["losses"])
     loss = float(np.max(np.abs(a - b) / np.maximum(np.abs(a), 1.0)))
     weights = max(float(np.max(np.abs(np.subtract(v, other["weights"][name])))) for name, v in one["weights"].items())
-    return loss, weights, one["captions"] == other["captions"]
+    same = one["captions"] == other["captions"] and one["evaluation"] and other["evaluation"]
+    return loss, weights, same
 
 
 def main() -> None:
