@@ -14,8 +14,9 @@ import numpy as np
 
 from glrg_cli.main import main
 from glrg_tf.data.world.make import make_world
-from tests.data.made import msrvtt_folder
+from tests.data.made import msrvtt_folder, release_features
 from tests.docs import pages
+from tests.zoo.made_release import write_release
 
 PRESET = pages.ROOT / "glrg_tf" / "presets" / "world-nano"
 CLIPS = 10
@@ -54,11 +55,14 @@ def prepare(root: pathlib.Path) -> pathlib.Path:
 def copy(desk: pathlib.Path, folder: pathlib.Path, called: dict[str, str]) -> None:
     """Copies the desk to `folder`, and prepared things under the names a page has for them."""
     shutil.copytree(desk, folder, symlinks=True)
-    shared = folder.parent / "shared"
-    if not shared.exists():
-        shutil.copytree(desk.parent / "shared", shared)
+    for beside in ("shared", "release"):
+        if not (folder.parent / beside).exists():
+            shutil.copytree(desk.parent / beside, folder.parent / beside)
     for name, source in called.items():
         target = folder / name
+        if (folder / source).is_file():
+            shutil.copy(folder / source, target)
+            continue
         if target.exists():
             shutil.rmtree(target)
         shutil.copytree(folder / source, target)
@@ -90,7 +94,7 @@ def _tables(desk: pathlib.Path) -> None:
 
 
 def _release(root: pathlib.Path) -> None:
-    """../shared/data/msrvtt, and its dataset and a captioner of such features on the desk."""
+    """../shared/data/msrvtt, its dataset and a captioner of such features; ../release, the public release in small."""
     import keras
 
     from glrg_tf.captioner.captioner import VideoCaptioner
@@ -106,6 +110,8 @@ def _release(root: pathlib.Path) -> None:
     vocabulary = Vocabulary(("<end>", "<start>", "<unk>", "a", "man", "does", "thing", "again"))
     config = CaptionerConfig(8, STREAMS_RELEASE, pool_size=8, embedding_size=8, hidden_size=8)
     VideoCaptioner(CaptionerModel(config), vocabulary).save_to_preset(desk / "runs" / "a")
+    write_release(root / "release", datasets=("msrvtt", "msvd"), stages=("XE", "DXE", "DR"))
+    release_features(desk / "release.h5", ["video1", "video2"])
     np.save(desk / "features.npy", np.random.default_rng(0).random((2, 1700)).astype(np.float32))
 
 

@@ -23,6 +23,7 @@ FOREIGN = {
     *("--environment_config", "--job_endpoint", "--project", "--region", "--temp_location", "--sdk_container_image"),
     "--signal",
 }
+PLANNED = {"docs", "test-docs"}  # targets of the Makefile
 # Words that the pages use for a value of one's own.
 ANYTHING = re.compile(r"…|\.\.\.|['\"]*\$[A-Z_]+['\"]*")
 
@@ -74,7 +75,8 @@ def test_commands_are_ones_that_exist(page):
     for whole, found in ((True, pages.shell_commands(page)), (False, pages.inline_commands(page))):
         for command in found:
             for line in re.findall(r"(?:^|(?<=[\s;&(]))glrg [^\n&;]*", command.text):
-                words = pages.Command(page, command.line, ANYTHING.sub("", line)).words[1:]
+                plain = ANYTHING.sub("", line if whole else re.sub(r"(?<=\w)\|[\w|-]+", "", line))  # a of a|b|c
+                words = pages.Command(page, command.line, plain).words[1:]
                 said = words and (refused(words, whole) or setting_refused(["glrg", *words]))
                 if said:
                     wrong.append(f"{page}:{command.line}: {line}: {said}")
@@ -114,3 +116,19 @@ def test_settings_named_in_the_text_exist(page):
 def test_fences_are_closed_and_named():
     for page in pages.pages():
         pages.fences(page)
+
+
+def test_programs_named_on_the_pages_exist():
+    """`python -m benchmarks.…`, `python examples/…` and the targets of `make`."""
+    targets = set(re.findall(r"^([a-z-]+):", (pages.ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)) | PLANNED
+    wrong = []
+    for page in pages.pages():
+        text = pages.text_of(page)
+        for module in re.findall(r"python -m ((?:benchmarks|tests|training|export)[\w.]*)", text):
+            file = pages.ROOT / module.replace(".", "/")
+            if not (file.with_suffix(".py").is_file() or (file / "__main__.py").is_file()):
+                wrong.append(f"{page}: python -m {module}")
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE):
+            if target not in targets:
+                wrong.append(f"{page}: make {target}")
+    assert not wrong, "\n".join(wrong)

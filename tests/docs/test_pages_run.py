@@ -21,7 +21,9 @@ def chosen(page):
 
 
 @pytest.mark.parametrize("page", [page for page in plan.PAGES if chosen(page)])
-def test_the_page_does_what_it_says(page, prepared, tmp_path):
+def test_the_page_does_what_it_says(page, prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLRG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GLRG_RELEASE", str(tmp_path / "release"))
     todo, names, folder = chosen(page), {"__name__": page}, tmp_path / "desk"
     desk.copy(prepared, folder, plan.CALLED.get(page, {}))
     worker, wrong = runner.Runner(folder, names), []
