@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from glrg_cli.progress import Progress
     from glrg_tf.recap.hierarchy import Hierarchy
     from glrg_tf.recap.protocol import RecapModel
-    from glrg_tf.recap.recursion import RunReport
+    from glrg_tf.recap.run_options import RunReport
 
 DESCRIPTION = """\
 Captions a video of any length: a caption every few seconds, a description every few minutes, one summary. CAPTIONER is
@@ -66,7 +66,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from glrg_tf.recap.frames import LONG
     from glrg_tf.recap.journal import FOLDER
     from glrg_tf.recap.outputs import write_texts
-    from glrg_tf.recap.recursion import Recursion, RunOptions
+    from glrg_tf.recap.recursion import Recursion
+    from glrg_tf.recap.run_options import RunOptions
 
     if not args.video.is_file():
         from glrg_tf.errors import VideoError

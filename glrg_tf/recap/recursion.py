@@ -10,14 +10,13 @@ the captioner one by one, not glued together; every text is told from texts that
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from glrg_tf.recap.edits import Edits, merged, read_edits
 from glrg_tf.recap.hierarchy import CLIP, LEVELS, SEGMENT, VIDEO, Window
 from glrg_tf.recap.journal import FOLDER, FinishedClip, Journal, check_header, sha256_of
 from glrg_tf.recap.protocol import RecapModel
+from glrg_tf.recap.run_options import Progress, RunOptions, RunReport
 from glrg_tf.recap.thumbnails import jpeg
 from glrg_tf.recap.timeline import CAPTIONER, CLIPS, USER, Recap, Told, most_frequent, one_line
 
@@ -37,32 +37,6 @@ VERSION = 1  # of the journal
 RECAP_JSON, RECAP_MD = "recap.json", "recap.md"
 _GROUP = 8  # clips that pass the networks together, if their frames take at most:
 _GROUP_BYTES = 128 << 20
-
-Progress = Callable[[str, int, int], object]  # level, units just done (0 to begin), units in all
-
-
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """What may be said about a run."""
-
-    edits: Path | None = None  # a file of edits (edits.py)
-    fresh: bool = False  # begin anew, whatever is there
-    forget_edits: bool = False  # take all edits back
-    thumbnails: bool = True  # keep a small picture of each clip
-    limits: frames.Limits = frames.LONG  # what the video may cost
-
-
-@dataclasses.dataclass(frozen=True)
-class RunReport:
-    """What a run brought, and how much of it was new."""
-
-    recap: Recap
-    journal: Path
-    seen: int  # clips seen now; the others were finished before
-    told: dict[str, int]  # by level, texts told now
-    edits: int  # texts of the user's
-    seconds: dict[str, float]  # by level, and of the first group of clips ("first"), where networks are made ready
-    group: int  # clips that are seen at once
 
 
 class Recursion:

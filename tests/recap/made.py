@@ -14,7 +14,8 @@ from glrg_tf.io.lock import only_one
 from glrg_tf.recap.hierarchy import LEVELS, Hierarchy
 from glrg_tf.recap.journal import FOLDER
 from glrg_tf.recap.outputs import write_texts
-from glrg_tf.recap.recursion import Recursion, RunOptions, RunReport
+from glrg_tf.recap.recursion import Recursion
+from glrg_tf.recap.run_options import RunOptions, RunReport
 from glrg_tf.video.sampling import FramePlan
 from tests.video.made import make_video, number_of, numbered_frames
 
