@@ -16,7 +16,7 @@ from glrg_tf.io import documents
 from glrg_tf.recap.hierarchy import CLIP, VIDEO
 from glrg_tf.recap.journal import known_level
 from glrg_tf.recap.markdown import edited_lines
-from glrg_tf.recap.timeline import FORMAT, LEVEL_KEYS, check_of, one_line
+from glrg_tf.recap.timeline import FORMAT, LEVEL_KEYS, USER, check_of, one_line
 
 Edits = dict[tuple[str, int], str | None]
 MAX_BYTES = 2**28
@@ -24,12 +24,13 @@ MAX_TEXT = 20_000  # characters of one text
 _REMEDY = "mend the file; docs/long-video.md shows its form"
 
 
-def read_edits(path: Path, counts: Mapping[str, int]) -> Edits:
+def read_edits(path: Path, counts: Mapping[str, int], *, lost: bool = False) -> Edits:
     """The edits of one file.
 
     Args:
         path: `.json` or `.md`.
         counts: by level, how many windows there are.
+        lost: whether the journal of edits is gone: then texts that `recap.json` says are the user's are edits, too.
 
     Raises:
         DataError: no such file, or of no known form.
@@ -38,7 +39,7 @@ def read_edits(path: Path, counts: Mapping[str, int]) -> Edits:
     if path.suffix.lower() in (".md", ".markdown"):
         found = _of_lines(path)
     else:
-        found = _of_json(documents.read_json(path, max_bytes=MAX_BYTES), path)
+        found = _of_json(documents.read_json(path, max_bytes=MAX_BYTES), path, lost)
     edits: Edits = {}
     for level, index, text, where in found:
         if not 0 <= index < counts[level]:
@@ -74,14 +75,14 @@ def _of_lines(path: Path) -> Iterator[tuple[str, int, str | None, str]]:
             yield level, index, text, f"{path}: {level} {index}"
 
 
-def _of_json(value: Any, path: Path) -> Iterator[tuple[str, int, str | None, str]]:
+def _of_json(value: Any, path: Path, lost: bool) -> Iterator[tuple[str, int, str | None, str]]:
     if isinstance(value, dict) and value.get("format") == FORMAT:
         for level, key in LEVEL_KEYS.items():
             entries = value.get(key) or []
             for number, row in enumerate([entries] if level == VIDEO and isinstance(entries, dict) else entries):
                 where = f"{path}: {key} {number}"
                 text = _text(row, where)
-                if isinstance(row, dict) and text is not None and check_of(text) != row.get("check"):
+                if text is not None and (check_of(text) != row.get("check") or (lost and row.get("source") == USER)):
                     yield level, _index(row, number), text, where
         return
     if not isinstance(value, list):

@@ -209,7 +209,7 @@ class Recursion:
         sources: dict[str, Edits] = {}
         for path in (self.out / RECAP_JSON, self.out / RECAP_MD, self.options.edits):
             if path is not None and (path.exists() or path == self.options.edits):
-                sources[str(path)] = read_edits(path, counts)
+                sources[str(path)] = read_edits(path, counts, lost=not self.journal.edits_log.rows)
         edits = {key: text for key, text in merged(sources).items() if known.get(key) != text}
         if untold := [key for key in edits if key[0] == VIDEO and VIDEO not in self.model.levels]:
             raise ConfigError("this captioner tells no summary", where=f"edit of {untold[0][0]}", remedy="leave it out")
@@ -226,7 +226,7 @@ class Recursion:
             kept = folder / "edits.jsonl"
             found = [kept] if kept.exists() and kept.stat().st_size else []
             everywhere = dict.fromkeys((CLIP, SEGMENT, VIDEO), 2**62)
-            if found := found or [path for path in outputs if read_edits(path, everywhere)]:
+            if found := found or [path for path in outputs if read_edits(path, everywhere, lost=True)]:
                 what = "the folder holds edits by hand, which --fresh would lose"
                 raise ConfigError(what, where=found[0], remedy="choose another --out, or add --forget-edits")
         for path in outputs:

@@ -196,6 +196,17 @@ def test_fresh_never_loses_edits_unasked(video, finished, out):
     assert outputs(out) == outputs(finished)
 
 
+def test_edits_outlive_the_journal(video, out, tmp_path):
+    edits = tmp_path / "e.json"
+    edits.write_text(json.dumps([{"index": 4, "text": "mine"}]))
+    run(FakeModel(), video, out, edits=edits)
+    (out / "journal" / "edits.jsonl").unlink()
+    assert run(FakeModel(), video, out).recap.clips[4].text == "mine"
+    shutil.rmtree(out / "journal")
+    report = run(FakeModel(), video, out)
+    assert report.recap.clips[4].text == "mine" and report.seen == 20
+
+
 def test_damaged_edits_are_refused_not_dropped(video, out, tmp_path):
     edits = tmp_path / "e.json"
     for index in range(3):
