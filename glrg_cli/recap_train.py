@@ -32,7 +32,8 @@ examples:
   glrg recap train --data data/stories --features data/features --out runs/recap-u --unified
   glrg recap train --data data/hirest --out runs/hirest --levels video                # texts alone
   glrg recap train --data data/long --features rows --clip-captioner runs/glrg --levels segment,video --out runs/b
-  glrg recap train --data data/stories --features data/features --out runs/c --set model.width=192"""
+  glrg recap train --data data/ego4d --features features --preset paper --levels segment,video --out runs/paper \
+      --gpt2 gpt2/model.safetensors --byte-pairs gpt2/vocab.json gpt2/merges.txt"""
 _DEFAULT = RecapTraining()
 
 
@@ -48,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip-captioner", metavar="CAP", help="a GL-RG captioner that writes the clips' captions")
     parser.add_argument("--start", metavar="RECAP", help="take the lower levels, words and first weights from this one")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="nano", help="sizes (default: nano)")
+    parser.add_argument("--gpt2", metavar="FILE", help="GPT-2's published weights (.safetensors): the decoder's start")
+    parser.add_argument("--byte-pairs", metavar=("VOCAB", "MERGES"), nargs=2, help="GPT-2's vocab.json and merges.txt")
     lengths = _DEFAULT.hierarchy
     told = f"of a clip (default: {lengths.clip_seconds:g})"
     parser.add_argument("--clip-seconds", metavar="S", type=float, default=lengths.clip_seconds, help=told)
@@ -107,6 +110,10 @@ def _train(args: argparse.Namespace, chosen: RecapTraining, dataset: Any, consol
     from glrg_cli.training_console import Stopper
     from training.recap import train_recap
 
+    if (args.gpt2 is None) != (args.byte_pairs is None):
+        raise ConfigError("GPT-2's weights go with its byte pairs", remedy="give both --gpt2 and --byte-pairs")
+    if args.preset == "paper" and args.gpt2 is None and args.start is None:
+        console.warning("the paper's decoder starts from GPT-2 (--gpt2, --byte-pairs); without it it learns to speak")
     parts = _parts(args)
     features = Path(args.features) if args.features is not None else None
     with Stopper(console) as stopper:
@@ -138,7 +145,12 @@ def _parts(args: argparse.Namespace) -> RecapParts:
         from glrg_tf.recap.captioner import RecapCaptioner
 
         start = RecapCaptioner.load(args.start)
-    return RecapParts(encoder, clip_captioner, start)
+    tokens = None
+    if args.byte_pairs is not None:
+        from glrg_tf.recap.byte_pairs import BytePairTokens
+
+        tokens = BytePairTokens.from_files(*args.byte_pairs)
+    return RecapParts(encoder, clip_captioner, start, tokens, Path(args.gpt2) if args.gpt2 is not None else None)
 
 
 class RecapReporter(Reporter):

@@ -162,11 +162,11 @@ class PhaseRun:
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         per_epoch = self.batches.steps_per_epoch
-        schedule = self._schedule(epoch)
+        schedule = self.schedule(epoch)
         wanted = (epoch + 1) * per_epoch - self.step
         sums: dict[str, float] = {}
         started, waited = time.perf_counter(), 0.0
-        iterator = iter(self._pipeline(self.step, wanted))
+        iterator = iter(self.pipeline(self.step, wanted))
         for _ in range(wanted):
             before = time.perf_counter()
             batch = next(iterator)
@@ -196,14 +196,16 @@ class PhaseRun:
         self._export_weights()
         return self.validator(self.judged) if self.validator is not None else {}
 
-    def _schedule(self, epoch: int) -> dict[str, float]:
+    def schedule(self, epoch: int) -> dict[str, float]:
+        """What the schedules say of an epoch."""
         return {
             "sampling_probability": schedules.sampling_probability(self.config, epoch),
             "mixer_from": schedules.mixer_from(self.config, epoch, self.model.config.max_length),
             "baseline_size": schedules.baseline_size(self.config, epoch),
         }
 
-    def _pipeline(self, first_step: int, count: int) -> Any:
+    def pipeline(self, first_step: int, count: int) -> Any:
+        """The batches of `count` steps from `first_step` on."""
         if self.strategy is not None and self.strategy.num_replicas_in_sync > 1:
             return distribution.sharded_batches(self.strategy, self.batches, first_step, count)
         return self.batches.dataset(first_step, count)

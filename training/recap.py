@@ -28,6 +28,7 @@ from glrg_tf.data.dataset import CaptionDataset
 from glrg_tf.errors import ConfigError, FeatureError
 from glrg_tf.io import atomic, documents
 from glrg_tf.recap.captioner import RecapCaptioner
+from glrg_tf.recap.gpt2 import load_gpt2
 from glrg_tf.recap.hierarchy import CLIP, LEVELS, VIDEO
 from glrg_tf.recap.model import RecapNetwork
 from glrg_tf.recap.settings import RecapConfig
@@ -52,11 +53,15 @@ class RecapParts:
         encoder: of the features; goes into the captioner.
         clip_captioner: a GL-RG captioner that writes the clips' captions.
         start: a captioner whose lower levels are taken over as they are, and whose words and weights others start from.
+        tokens: GPT-2's byte pairs, say; None: the words of the training texts.
+        gpt2: file of GPT-2's weights, which the first network's decoder starts from.
     """
 
     encoder: EncoderBundle | None = None
     clip_captioner: VideoCaptioner | None = None
     start: RecapCaptioner | None = None
+    tokens: TextTokens | None = None
+    gpt2: Path | None = None
 
 
 def train_recap(
@@ -112,15 +117,12 @@ class _Run:
     ) -> None:
         self.out, self.settings, self.parts, self.reporter, self.stop = out, settings, parts, reporter, stop
         folder = FeatureFolder(features, settings.row_streams) if features is not None else None
-        self.videos = load_videos(dataset, settings.hierarchy, folder)
+        self.videos = load_videos(dataset, settings.hierarchy, folder, pseudo=settings.pseudo)
         self.train_videos = [video for video in self.videos if video.split == "train"]
         if not self.train_videos:
             raise ConfigError("no video of split 'train' has texts at levels", where=dataset.folder)
-        self.tokens: TextTokens = (
-            parts.start.tokens
-            if parts.start is not None
-            else WordTokens.build(texts_of(self.train_videos), settings.min_count, dataset.tokenizer)
-        )
+        chosen = parts.start.tokens if parts.start is not None else parts.tokens
+        self.tokens = chosen or WordTokens.build(texts_of(self.train_videos), settings.min_count, dataset.tokenizer)
         self.config = _sized(settings.model, self.tokens, self.videos, settings.levels)
         self.written: dict[str, Mapping[str, Sequence[Told]]] = {}
         self.networks: dict[str, RecapNetwork] = {}
@@ -143,7 +145,7 @@ class _Run:
             stage = self._stage(level, network, active, own)
             stage.run()
             self.networks[level] = network
-            if level != VIDEO and number + 1 < len(self.settings.levels):
+            if self.settings.below == "written" and level != VIDEO and number + 1 < len(self.settings.levels):
                 for lower in active if self.settings.unified else (level,):
                     self._write(lower, self._captioner(own), f"after-{level}")
             self._note(stage)
@@ -160,6 +162,8 @@ class _Run:
             below = list(self.parts.start.networks.values())[-1]
         if below is not None:
             network.start_from(below)
+        elif self.parts.gpt2 is not None:
+            load_gpt2(network, self.parts.gpt2)
         return network
 
     def _stage(self, level: str, network: RecapNetwork, active: Sequence[str], own: dict[str, RecapNetwork]) -> Stage:

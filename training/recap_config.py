@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal
 
 from glrg_tf.errors import ConfigError
 from glrg_tf.recap.hierarchy import LEVELS, Hierarchy
@@ -24,6 +25,10 @@ class RecapTraining:
     warmup_steps: int = 50
     weight_decay: float = 0.01  # of matrices
     clip_norm: float = 1.0  # of the gradient
+    below: Literal["written", "people"] = (
+        "written"  # which texts a level learns from
+    )
+    pseudo: bool = False  # learn from a machine's texts where people wrote none of segments or the whole
     min_count: int = 1  # of a word, to be in the vocabulary
     row_streams: tuple[str, ...] = ()  # streams that rows are made of; none named: all
     checkpoint_steps: int = 200  # between checkpoints

@@ -124,6 +124,8 @@ def load_videos(
     hierarchy: Hierarchy,
     features: FeatureFolder | None = None,
     splits: Sequence[str] = (),
+    *,
+    pseudo: bool = False,
 ) -> list[LongVideo]:
     """The videos of a data set that have texts at levels.
 
@@ -132,6 +134,7 @@ def load_videos(
         hierarchy: lengths of the windows.
         features: of the clips; videos without any are left out; None reads texts alone.
         splits: all by default.
+        pseudo: videos of split "train" take a machine's segments and summaries where people wrote none.
 
     Raises:
         DataError: no video has levels, or none has features.
@@ -141,7 +144,7 @@ def load_videos(
         raise DataError(
             "no record has texts at levels", where=dataset.folder, remedy="import Ego4D-HCap, HiREST or YouCook2"
         )
-    videos = [_load(record, hierarchy, features) for record in records]
+    videos = [_load(record, hierarchy, features, pseudo and record.split == "train") for record in records]
     if features is not None:
         videos = [video for video in videos if video.rows is not None]
         if not videos:
@@ -151,8 +154,11 @@ def load_videos(
     return videos
 
 
-def _load(record: VideoRecord, hierarchy: Hierarchy, features: FeatureFolder | None) -> LongVideo:
+def _load(record: VideoRecord, hierarchy: Hierarchy, features: FeatureFolder | None, pseudo: bool) -> LongVideo:
     texts = LevelTexts.from_json(record.levels, f"video '{record.id}'")
+    for level in (SEGMENT, VIDEO) if pseudo else ():
+        if not texts.of(level) and texts.predicted.get(level):
+            texts = dataclasses.replace(texts, **{level: tuple(texts.predicted[level])})
     dense, rows = features.read(record.id) if features is not None else (None, None)
     ends = [text.end for level in LEVELS for text in texts.of(level)]
     ends += [text.end for found in texts.predicted.values() for text in found]

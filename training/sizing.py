@@ -15,7 +15,7 @@ from training.config import PhaseConfig, RunConfig
 _SMALL, _LARGE = (347, 75), (6513, 30)  # training videos, epochs of seeding
 _SLOPE = math.log(_SMALL[1] / _LARGE[1]) / math.log(_LARGE[0] / _SMALL[0])
 _MOST_EPOCHS, _FEWEST_EPOCHS = 150, 10
-_STEPS = 8  # an epoch has at least so many steps: smaller data takes smaller batches
+_STEPS = 6  # an epoch has at least so many steps: smaller data takes smaller batches
 _RARE = ((1500, 3), (300, 2), (0, 1))  # captions from which a word must occur so often
 
 

@@ -112,6 +112,10 @@ def load_tokens(folder: str | os.PathLike[str], kind: str) -> TextTokens:
     """
     if kind == WordTokens.kind:
         return WordTokens.load(folder)
+    if kind == "byte-pairs":
+        from glrg_tf.recap.byte_pairs import BytePairTokens
+
+        return BytePairTokens.load(folder)
     raise CheckpointError(f"tokens of kind '{kind}' are not known", where=folder, remedy="use a newer version")
 
 
