@@ -64,3 +64,30 @@ def test_refusals(video, tmp_path, capsys, words, code, message):
     error = capsys.readouterr().err
     assert message in error and "what to do" in error
     assert not list((tmp_path / "out").glob("recap.*"))
+
+
+def test_three_levels_of_a_trained_captioner(video, tmp_path, capsys):
+    from glrg_cli.encoders import open_encoder
+    from glrg_tf.recap.captioner import RecapCaptioner
+    from glrg_tf.recap.extraction import with_positions
+    from tests.recap.made_recap import HIERARCHY
+    from tests.recap.test_captioner import TOKENS, speaking
+
+    encoder = with_positions(open_encoder("world-nano"), 1)
+    width = encoder.config.width
+    network = speaking(dense_width=width, row_width=width)
+    levels = dict.fromkeys(("clip", "segment", "video"), network)
+    RecapCaptioner(levels, TOKENS, HIERARCHY, encoder=encoder).save(tmp_path / "recap")
+    words = ["recap", "run", str(tmp_path / "recap"), str(video), "--out", str(tmp_path / "out"), "--json"]
+    assert main(words) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["told"] == {"clip": 6, "segment": 2, "video": 1} and result["notes"] == []
+    value = json.loads((tmp_path / "out" / "recap.json").read_text())
+    assert value["summary"]["text"] and all(entry["text"] for entry in value["segments"])
+    page = tmp_path / "out" / "recap.md"
+    page.write_text(page.read_text().replace("- 0:00:20 ", "- 0:00:20 in the snow "))
+    assert main(words) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["told"]["clip"], result["told"]["segment"]) == (0, 1)  # and the summary, if the segment's text changed
+    assert main([*words, "--beam", "3"]) == 2
+    assert "is for plain captioners" in capsys.readouterr().err
