@@ -88,6 +88,6 @@ def test_three_levels_of_a_trained_captioner(video, tmp_path, capsys):
     page.write_text(page.read_text().replace("- 0:00:20 ", "- 0:00:20 in the snow "))
     assert main(words) == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["told"]["clip"], result["told"]["segment"]) == (0, 1)  # and the summary, if the segment's text changed
+    assert (result["told"]["clip"], result["told"]["segment"]) == (0, 1)
     assert main([*words, "--beam", "3"]) == 2
     assert "is for plain captioners" in capsys.readouterr().err
