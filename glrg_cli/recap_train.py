@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DATASET", required=True, help="dataset whose records have texts at levels")
     parser.add_argument("--out", metavar="RUN", required=True, help="run folder; must be new unless --resume")
     parser.add_argument("--features", metavar="DIR", help="features of clips (`glrg recap features`)")
-    parser.add_argument("--encoder", metavar="ENC", help="encoder of those features, kept with the captioner")
+    parser.add_argument("--encoder", metavar="ENC", help="encoder of those features (default: DIR/encoder)")
     parser.add_argument("--levels", metavar="L,L", default=",".join(LEVELS), help="some of clip,segment,video")
     parser.add_argument("--unified", action="store_true", help="one network for all levels")
     parser.add_argument("--inputs", choices=("both", "video", "text"), help="what levels above clips read")
@@ -133,10 +133,12 @@ def _parts(args: argparse.Namespace) -> RecapParts:
     from training.recap import RecapParts
 
     encoder = clip_captioner = start = None
-    if args.encoder is not None:
+    beside = Path(args.features) / "encoder" if args.features is not None else None  # `glrg recap features` leaves it
+    named = args.encoder or (str(beside) if beside is not None and (beside / "encoder.json").is_file() else None)
+    if named is not None:
         from glrg_cli.encoders import open_encoder
 
-        encoder = open_encoder(args.encoder)
+        encoder = open_encoder(named)
     if args.clip_captioner is not None:
         from glrg_tf.captioner.captioner import VideoCaptioner
 

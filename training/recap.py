@@ -28,6 +28,7 @@ from glrg_tf.data.dataset import CaptionDataset
 from glrg_tf.errors import ConfigError, FeatureError
 from glrg_tf.io import atomic, documents
 from glrg_tf.recap.captioner import RecapCaptioner
+from glrg_tf.recap.features import open_rows
 from glrg_tf.recap.gpt2 import load_gpt2
 from glrg_tf.recap.hierarchy import CLIP, LEVELS, VIDEO
 from glrg_tf.recap.model import RecapNetwork
@@ -213,6 +214,9 @@ def _sized(model: RecapConfig, tokens: TextTokens, videos: Sequence[LongVideo], 
     """The sizes with the vocabulary and the widths that the data have."""
     dense = next((video.dense for video in videos if video.dense is not None), None)
     rows = next((video.rows for video in videos if video.rows is not None), None)
+    files = [text.features for video in videos for text in video.texts.segment if text.features]
+    if rows is None and files:
+        rows = open_rows(files[0]).read(0, 1)
     if CLIP in levels and dense is None:
         raise FeatureError(
             "no dense features of clips, so clips cannot be learned",

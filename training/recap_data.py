@@ -21,6 +21,7 @@ from glrg_tf.data.levels import LevelTexts
 from glrg_tf.errors import AnnotationError, ConfigError, DataError, FeatureError
 from glrg_tf.io import documents, npy
 from glrg_tf.recap.captioner import row_columns
+from glrg_tf.recap.features import open_rows
 from glrg_tf.recap.hierarchy import CLIP, LEVELS, SEGMENT, VIDEO, Hierarchy, Window, microseconds, parent
 
 ABOUT, DENSE = "features.json", "dense"
@@ -160,6 +161,9 @@ def _load(record: VideoRecord, hierarchy: Hierarchy, features: FeatureFolder | N
         if not texts.of(level) and texts.predicted.get(level):
             texts = dataclasses.replace(texts, **{level: tuple(texts.predicted[level])})
     dense, rows = features.read(record.id) if features is not None else (None, None)
+    files = [text.features for text in texts.video if text.features]
+    if rows is None and files:
+        rows = open_rows(files[0]).read()  # Ego4D-HCap: features/videos/ID.npy, of the whole video
     ends = [text.end for level in LEVELS for text in texts.of(level)]
     ends += [text.end for found in texts.predicted.values() for text in found]
     duration = texts.duration or max(ends, default=0.0)
@@ -185,13 +189,16 @@ def examples(
     """
     if written:
         windows = hierarchy.windows(level, video.duration)
-        stretches = [(window.start_us, window.end_us, ()) for window in windows]
+        stretches = [(window.start_us, window.end_us, (), None) for window in windows]
     else:
-        stretches = [(microseconds(t.start), microseconds(t.end), t.captions) for t in video.texts.of(level)]
+        stretches = [
+            (microseconds(t.start), microseconds(t.end), t.captions, t.features) for t in video.texts.of(level)
+        ]
     clips = hierarchy.clip_windows(video.duration)
     found = []
-    for start, end, references in stretches:
-        features = _features(video, level, start, end, clips)
+    for start, end, references, file in stretches:
+        # Ego4D-HCap has a file of rows for each segment and video that it describes.
+        features = _features(video, level, start, end, clips) if file is None else open_rows(file).read()
         if level == CLIP and features is None:
             continue
         told = () if level == CLIP else tuple(t.text for t in below if start <= (t.start_us + t.end_us) / 2 < end)

@@ -32,6 +32,8 @@ def feature_arrays(config: RecapConfig, level: str, features: Sequence[np.ndarra
     most = config.max_clip_tokens if level == CLIP else config.max_rows
     chosen = []
     for number, rows in enumerate(features):
+        if rows.size == 0:
+            rows = np.zeros((0, width), np.float32)  # nothing was seen there
         if rows.ndim != 2 or rows.shape[1] != width:
             what = f"features of shape {rows.shape}, level '{level}' reads (S, {width})"
             raise FeatureError(what, where=f"sample {number}", remedy="use those of the encoder it was trained with")
