@@ -137,8 +137,13 @@ def config_of(args: argparse.Namespace, data: StudyData) -> RunConfig:
 
     from training import config as training_config
     from training.recipes import get_recipe
+    from training.sizing import fit
 
-    config = get_recipe(args.recipe).config
+    recipe = get_recipe(args.recipe)
+    config = recipe.config
+    if recipe.sized:
+        counts = read_description(Path(args.data)).get("splits", {}).get("train", {})
+        config, _ = fit(config, int(counts.get("videos", 0)), int(counts.get("captions", 0)))
     if args.epochs is not None:
         config = training_config.override(config, [f"train.epochs={args.epochs}"])
     config = training_config.override(config, args.set)

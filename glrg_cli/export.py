@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of the SavedModel's folder (default 1)",
     )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be written and how long it takes")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -88,7 +89,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     frames = real_frames(args.data, split.ids) if split is not None and request.with_encoder else []
     seed = 1 if args.seed is None else args.seed
     exporter = Exporter(captioner, request, split, console.info, seed, frames)
-    exporter.target(args.out)
+    target = exporter.target(args.out)
+    if args.dry_run:
+        from glrg_cli.export_plan import show
+
+        show(exporter, target, console)
+        return 0
     with console.progress(exporter.steps(), "exporting", "steps") as progress:
 
         def report(text: str) -> None:

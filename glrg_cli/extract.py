@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=integer(1, 256), metavar="N", help="decoding processes (default: one a core)")
     parser.add_argument("--per-position", action="store_true", help="keep every position, not only their mean")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done and how long it takes")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -64,6 +65,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.warning(
             f"the preset '{args.encoder}' has random weights: its features mean nothing until it is trained"
         )
+    if args.dry_run:
+        from glrg_cli.extract_plan import show
+
+        show(bundle, items, output, args.workers, args.per_position, console)
+        return 0
     console.info(f"{_videos(len(items))} into {streams} ({bundle.plan.positions} positions each)")
     console.interrupt_note = "finished videos are kept; the same command goes on with the others"
     with console.progress(len(items), "extracting", "videos") as bar:

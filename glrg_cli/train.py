@@ -13,10 +13,9 @@ import pathlib
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from glrg_cli import train_inputs
+from glrg_cli import train_inputs, train_plan
 from glrg_cli.common import Console
 from glrg_cli.parser import integer, nearest
-from glrg_tf import config as settings
 from glrg_tf.data.dataset import read_description
 from glrg_tf.errors import CheckpointError, ConfigError, DataError
 from training import config as training_config
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.encoder is not None:
         plan = dataclasses.replace(plan, encoder=train_inputs.check_encoder(args.encoder, plan, model, console))
     if args.dry_run:
-        _show(plan, splits, console)
+        train_plan.show(plan, splits, console)
         return 0
     best = _train(plan, args, console, strategy)
     if not task.chief:
@@ -124,14 +123,13 @@ def _choices(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Settings, phases, seed and entrance model: from the options, else from the run that is resumed, else defaults."""
     saved = _saved(pathlib.Path(args.out)) if args.resume else {}
     recipe = get_recipe(args.recipe or DEFAULT_RECIPE)
-    if saved and args.recipe is None:
-        config, phases = training_config.from_dict(saved["settings"]), tuple(saved["phases"])
-    else:
-        config, phases = recipe.config, recipe.phases
-        if recipe.sized:
-            config = train_inputs.fit_to_data(config, args.data, phases, console)
+    resumed = bool(saved) and args.recipe is None
+    config = training_config.from_dict(saved["settings"]) if resumed else recipe.config
+    phases = tuple(saved["phases"]) if resumed else recipe.phases
     if args.phases is not None:
         phases = _phases(args.phases)
+    if recipe.sized and not resumed:
+        config = train_inputs.fit_to_data(config, args.data, phases, console)
     if args.epochs is not None:
         config = training_config.override(config, [f"train.epochs={args.epochs}"])
     start = saved.get("start") if args.start is None else args.start
@@ -194,31 +192,6 @@ def _check_features(plan: TrainingPlan) -> tuple[dict[str, tuple[int, int]], Cap
             split.features()
             counts[name] = (len(split.records), sum(len(captions) for captions in split.captions))
     return counts, model
-
-
-def _show(plan: TrainingPlan, splits: dict[str, tuple[int, int]], console: Console) -> None:
-    text = ", ".join(f"{name} {videos} videos with {captions} captions" for name, (videos, captions) in splits.items())
-    console.info(f"{plan.dataset.name}: {text}; seed {plan.seed}; nothing was written")
-    rows = []
-    for phase in plan.phases:
-        chosen = plan.config.phase(phase)
-        steps = -(-splits["train"][0] // min(chosen.batch_size, splits["train"][0]))
-        rows.append(
-            (phase, chosen.epochs, steps, chosen.batch_size, chosen.captions_per_video, f"{chosen.learning_rate:g}")
-        )
-    columns = ("phase", "epochs at most", "steps an epoch", "videos a step", "captions a video", "learning rate")
-    console.table(f"Plan for {plan.run}", columns, rows)
-    console.result(
-        {
-            "run": str(plan.run),
-            "data": str(plan.dataset.folder),
-            "phases": list(plan.phases),
-            "seed": plan.seed,
-            "start": plan.start,
-            "splits": {name: {"videos": v, "captions": c} for name, (v, c) in splits.items()},
-            "settings": settings.to_dict(plan.config),
-        }
-    )
 
 
 def _train(

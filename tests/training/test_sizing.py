@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-
 import pytest
 
+from glrg_cli import main, train
+from glrg_cli.common import Console
+from glrg_cli.parser import fill_common_defaults
 from training.recipes import NAMES, get_recipe
 from training.sizing import fit, seeding_epochs
 
@@ -26,7 +26,7 @@ def test_epochs_fall_with_the_videos(videos):
 
 def test_little_data():
     config, changed = fit(get_recipe("glrg").config, 40, 40)
-    assert config.dxe.batch_size == config.dr.batch_size == 5 and config.min_count == 1
+    assert config.dxe.batch_size == config.dr.batch_size == 6 and config.min_count == 1
     assert config.dxe.captions_per_video == 1 and config.dr.captions_per_video == 20
     assert changed["min_count"] == 1 and changed["dxe.epochs"] == 145
     assert fit(config, 0, 0) == (config, {})
@@ -37,17 +37,16 @@ def test_which_recipes_have_a_size_of_their_own():
 
 
 def test_training_says_what_it_chose_and_options_win(world, tmp_path, capsys):
-    from glrg_cli.main import main
+    def chosen(*words):
+        parser = main.build_parser("train")
+        args = parser.parse_strictly(["--data", str(world), "--out", str(tmp_path / "r"), *words])
+        fill_common_defaults(args)
+        return train._choices(args, Console())["config"].dxe, capsys.readouterr().err
 
-    words = ["train", "--data", str(world), "--out", str(tmp_path / "r"), "--dry-run", "--json", "--recipe", "dxe"]
-    assert main(words) == 0
-    captured = capsys.readouterr()
-    settings = json.loads(captured.out)["settings"]
-    assert settings["dxe"]["epochs"] == 150 and settings["dxe"]["captions_per_video"] == 4
-    assert "for 16 training videos with 64 captions" in captured.err and "dxe.epochs 150" in captured.err
-    assert main([*words, "--epochs", "7", "--set", "dxe.batch_size=9"]) == 0
-    settings = json.loads(capsys.readouterr().out)["settings"]
-    assert settings["dxe"]["epochs"] == 7 and settings["dxe"]["batch_size"] == 9
-    assert main([*words[:-1], "world"]) == 0
-    settings = json.loads(capsys.readouterr().out)["settings"]
-    assert settings["dxe"]["epochs"] == dataclasses.asdict(get_recipe("world").config.dxe)["epochs"]
+    phase, said = chosen("--recipe", "dxe")
+    assert phase.epochs == 150 and phase.captions_per_video == 4
+    assert "for 16 training videos with 64 captions" in said and "dxe.epochs 150" in said
+    phase, _ = chosen("--recipe", "dxe", "--epochs", "7", "--set", "dxe.batch_size=9")
+    assert phase.epochs == 7 and phase.batch_size == 9
+    phase, said = chosen("--recipe", "world")
+    assert phase == get_recipe("world").config.dxe and not said
