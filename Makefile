@@ -1,6 +1,7 @@
 # make test   sets up .venv on a fresh machine, then lint, type check and the test suite
 # make demo   the whole path on a rendered sample world: encoders, captioner, scores, export, report
 # make lint   lint and type check alone
+# make docs   builds the docs site into build/docs, offline and strictly
 # make clean  removes what these made
 # Another interpreter: make test PYTHON=/path/to/python3.12
 
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test demo lint clean venv test-faults test-tfio test-beam
+.PHONY: test demo lint docs clean venv test-docs test-faults test-tfio test-beam
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -23,6 +24,18 @@ test: $(READY)
 demo: $(READY)
 	rm -rf runs/demo
 	$(BIN)/glrg demo --out runs/demo
+
+docs: .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+
+.venv-docs/.ready: requirements-docs.txt
+	@if ! [ -x .venv-docs/bin/python ]; then "$(PYTHON)" -m venv .venv-docs; fi
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@touch $@
+
+# The commands of the pages that take long, examples and notebook included; `make test` runs the others.
+test-docs: $(READY)
+	GLRG_DOCS=all $(BIN)/python -m pytest -q tests/docs
 
 # Kills, bit flips and truncations in full; `make test` runs a few of each.
 test-faults: $(READY)
@@ -62,5 +75,5 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) .venv-docs .venv-tfio .venv-beam build dist .pytest_cache .ruff_cache .mypy_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
