@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-hours", type=_hours, metavar="H", default=24.0, help="refuse longer videos (default: 24)"
     )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done and how long it takes")
     plain = parser.add_argument_group("with a plain captioner")
     plain.add_argument("--encoder", metavar="ENC", help="what turns clips into features (default: the captioner's)")
     plain.add_argument("--clip-seconds", type=_positive, metavar="S", help="of a clip (default: 4)")
@@ -76,6 +77,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     limits = dataclasses.replace(LONG, max_duration=3600.0 * args.max_hours)
     options = RunOptions(args.edits, args.fresh, args.forget_edits, not args.no_thumbnails, limits)
     model = open_model(args)
+    if args.dry_run:
+        from glrg_cli.recap_plan import show
+
+        show(model, args.video, args.out, limits, console)
+        return 0
     with only_one(args.out / FOLDER), contextlib.ExitStack() as stack:
         console.interrupt_note = "finished clips are kept; the same command goes on"
         recursion = stack.enter_context(Recursion(model, args.video, args.out, _name(args.captioner), options))

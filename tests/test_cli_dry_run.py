@@ -61,6 +61,14 @@ def test_export(tmp_path, capsys):
     assert "about" in said and not (tmp_path / "e").exists()
 
 
+def test_a_recap(tmp_path, capsys):
+    write_video(tmp_path / "long.mp4", np.zeros((24, 32, 48, 3), np.uint8), 2)
+    words = ["recap", "run", "world-nano", tmp_path / "long.mp4", "--out", tmp_path / "r", "--segment-seconds", "8"]
+    plan, said = ask(capsys, *words, "--beam", "1")
+    assert (plan["clips"], plan["segments"]) == (3, 2) and plan["seconds"] > 0
+    assert "tells clips only" in said and not (tmp_path / "r").exists()
+
+
 def test_as_exact_as_it_deserves():
     assert [about(seconds) for seconds in (0, 41.7, 600, 9000)] == ["0 s", "42 s", "10 min", "2.5 h"]
     assert [megabytes(size) for size in (4e5, 1.2e8, 3e9)] == ["0.4 MB", "120 MB", "3,000 MB"]
