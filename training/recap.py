@@ -181,7 +181,8 @@ class _Run:
 
     def _batches(self, level: str, config: RecapConfig, videos: Sequence[LongVideo]) -> LevelBatches:
         found = self._found(level, videos)
-        return LevelBatches(found, level, config, self.tokens, self.settings.batch_size, self.settings.seed)
+        chosen = self.settings
+        return LevelBatches(found, level, config, self.tokens, chosen.batch_size, chosen.seed, chosen.text_dropout)
 
     def _write(self, level: str, captioner: RecapCaptioner, when: str) -> None:
         """Lets a level write its texts of every video, or reads what it wrote before the run was interrupted."""

@@ -10,11 +10,11 @@ from glrg_tf.errors import DataError
 from glrg_tf.recap.hierarchy import LEVELS
 from glrg_tf.recap.inputs import feature_arrays
 from glrg_tf.recap.settings import RecapConfig
-from glrg_tf.recap.text_tokens import TextTokens, join, padded, target
+from glrg_tf.recap.text_tokens import TextTokens, join_ids, padded, target
 from training.recap_data import Example
 
 _ROUND = 8  # lengths are rounded up to multiples of it: fewer shapes
-_ORDER, _WORDING = 1, 2  # streams of random numbers
+_ORDER, _WORDING, _UNSEEN = 1, 2, 4  # streams of random numbers
 
 
 class LevelBatches:
@@ -26,7 +26,8 @@ class LevelBatches:
         config: of the network that reads them.
         tokens: of the texts.
         batch_size: examples a step; the last batch of a pass is filled up from its beginning.
-        seed: of the order, and of which wording is learned when.
+        seed: of the order, of which wording is learned when, and of the lower texts that are not seen.
+        text_dropout: share of the lower texts that a step does not see.
 
     Raises:
         DataError: there are no examples.
@@ -40,6 +41,7 @@ class LevelBatches:
         tokens: TextTokens,
         batch_size: int,
         seed: int,
+        text_dropout: float = 0.0,
     ) -> None:
         if not examples:
             raise DataError(f"there is nothing to learn at level '{level}'", remedy="leave the level out of --levels")
@@ -48,7 +50,9 @@ class LevelBatches:
         self._features = [example.features for example in examples]
         most = config.words(level)
         self._targets = [[target(tokens, text, most) for text in example.references] for example in examples]
-        self._below = [join(tokens, e.below, config.max_text) for e in examples] if config.reads_text(level) else []
+        self._tokens, self._text_dropout = tokens, text_dropout
+        reads = config.reads_text(level)
+        self._below = [[ids for ids in map(tokens.encode, e.below) if ids] for e in examples] if reads else []
 
     @property
     def steps_per_pass(self) -> int:
@@ -63,20 +67,29 @@ class LevelBatches:
         chosen = np.take(order, np.arange(place * self.batch_size, (place + 1) * self.batch_size), mode="wrap")
         wording = np.random.default_rng([self.seed, _WORDING, stream, step]).random(len(chosen))
         picked = [self._targets[row][int(w * len(self._targets[row]))] for row, w in zip(chosen, wording, strict=True)]
-        return self.arrays(chosen, picked)
+        unseen = np.random.default_rng([self.seed, _UNSEEN, stream, step]) if self._text_dropout else None
+        return self.arrays(chosen, picked, unseen)
 
     def plain(self, step: int) -> dict[str, np.ndarray]:
         """Batches in order, with the first wording: for the loss of held-out videos."""
         chosen = np.arange(self.count)[step * self.batch_size : (step + 1) * self.batch_size]
         return self.arrays(chosen, [self._targets[row][0] for row in chosen])
 
-    def arrays(self, chosen: np.ndarray, picked: list[tuple[list[int], list[int]]]) -> dict[str, np.ndarray]:
-        """The arrays of some examples, each with one of its targets."""
+    def arrays(
+        self,
+        chosen: np.ndarray,
+        picked: list[tuple[list[int], list[int]]],
+        unseen: np.random.Generator | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The arrays of some examples, each with one of its targets; `unseen` draws the lower texts left out."""
         arrays = {}
         if self.config.reads_video(self.level):
             arrays |= feature_arrays(self.config, self.level, [self._features[row] for row in chosen])
         if self._below:
-            below = [self._below[row] for row in chosen]
+            texts = [self._below[row] for row in chosen]
+            if unseen is not None:
+                texts = [[ids for ids in own if unseen.random() >= self._text_dropout] or own for own in texts]
+            below = [join_ids(self._tokens, own, self.config.max_text) for own in texts]
             arrays["text_ids"] = padded(below, _rounded(below))
         inputs, labels = [x for x, _ in picked], [y for _, y in picked]
         length = _rounded(labels)

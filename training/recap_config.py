@@ -25,10 +25,9 @@ class RecapTraining:
     warmup_steps: int = 50
     weight_decay: float = 0.01  # of matrices
     clip_norm: float = 1.0  # of the gradient
-    below: Literal["written", "people"] = (
-        "written"  # which texts a level learns from
-    )
+    below: Literal["written", "people"] = "written"  # which texts a level learns from
     pseudo: bool = False  # learn from a machine's texts where people wrote none of segments or the whole
+    text_dropout: float = 0.0  # share of the lower texts that a step does not see: for few examples
     min_count: int = 1  # of a word, to be in the vocabulary
     row_streams: tuple[str, ...] = ()  # streams that rows are made of; none named: all
     checkpoint_steps: int = 200  # between checkpoints
@@ -41,6 +40,8 @@ class RecapTraining:
         for name in ("batch_size", "learning_rate", "clip_norm", "min_count", "checkpoint_steps"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, found {getattr(self, name)}", where=name)
+        if not 0.0 <= self.text_dropout < 1.0:
+            raise ConfigError(f"text_dropout must lie in 0..1, found {self.text_dropout}", where="text_dropout")
         if min(self.steps) < 1 or self.warmup_steps < 0 or self.weight_decay < 0:
             raise ConfigError("steps must be above 0, warm-up and decay at least 0", where="steps")
 

@@ -124,7 +124,11 @@ def join(tokens: TextTokens, texts: Sequence[str], most: int) -> list[int]:
 
     Where they are too many, whole texts are left out, evenly over time; one text that alone is too long is cut.
     """
-    encoded = [ids for ids in map(tokens.encode, texts) if ids]
+    return join_ids(tokens, [ids for ids in map(tokens.encode, texts) if ids], most)
+
+
+def join_ids(tokens: TextTokens, encoded: Sequence[list[int]], most: int) -> list[int]:
+    """`join` of texts that are ids already, none of them empty."""
     wanted = len(encoded)
     while wanted > 1:
         chosen = [encoded[row] for row in spread(len(encoded), wanted)]
@@ -132,7 +136,7 @@ def join(tokens: TextTokens, texts: Sequence[str], most: int) -> list[int]:
             break
         wanted -= 1
     else:
-        chosen = encoded[:1]
+        chosen = list(encoded[:1])
     joined: list[int] = []
     for ids in chosen:
         joined += [tokens.separator, *ids] if joined else ids

@@ -87,6 +87,11 @@ def test_batches_are_a_function_of_seed_and_step(made):
     seen = np.concatenate([batches.batch(step)["features"][:, 0] for step in range(8)])
     assert len(np.unique(seen, axis=0)) == 60  # every clip in one pass
     assert {row[0] for row in first["token_ids"].tolist()} == {tokens.start}
+    told = [e for v in videos for e in examples(v, "segment", HIERARCHY, v.people("clip"))]
+    whole, thinned = (LevelBatches(told, "segment", config, tokens, 8, 1, share) for share in (0.0, 0.5))
+    words = [int((one.batch(0)["text_ids"] >= 0).sum()) for one in (whole, thinned)]
+    assert 0 < words[1] < words[0] == int((thinned.plain(0)["text_ids"] >= 0).sum())
+    assert np.array_equal(thinned.batch(3)["text_ids"], thinned.batch(3)["text_ids"])
 
 
 def test_the_recursion_learns_and_writes(trained, made):
