@@ -33,6 +33,7 @@ PAGES = (
     *("docs/release-bridge.md", "docs/serving.md", "docs/training.md", "docs/video.md", "docs/visual-glove.md"),
     *("docs/world.md", "docs/LOG.md", "docs/index.md", "docs/quick-start.md", "docs/own-data.md", "docs/evaluation.md"),
     *("docs/extending.md", "docs/troubleshooting.md", "docs/comparison.md", "docs/model-cards.md"),
+    *("docs/command-line.md", "docs/reports.md", "docs/reproduce.md"),
 )
 
 NOT_RUN = (
@@ -55,6 +56,9 @@ NOT_RUN = (
     ),  # fmt: skip
     Rule(D + r"visual-glove\.md", r"glrg data import activitynet|python -m benchmarks", "ActivityNet; hours"),
     Rule(D + r"(performance|gpu)\.md", r"glrg|python|pip|#", "minutes on a quiet machine: tests/benchmarks"),
+    Rule(D + r"reproduce\.md", r"glrg", "minutes to hours: tests/training/test_ablation.py"),
+    Rule(D + r"reports\.md", r"glrg", "runs of one's own: tests/test_cli_report_runs.py"),
+    Rule(D + r"command-line\.md", r"glrg", "tests/test_cli_dry_run.py, tests/test_cli_completion.py"),
     Rule(D + r"world\.md", r"glrg ablate|glrg world --out data/hour", "an hour: tests/training/test_ablation.py"),
 )
 
