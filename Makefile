@@ -52,7 +52,7 @@ test-tfio:
 test-beam:
 	@if ! [ -x .venv-beam/bin/python ]; then "$(PYTHON)" -m venv .venv-beam; fi
 	.venv-beam/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-beam.txt pytest
-	GLRG_BEAM_MUST_WORK=1 PYTHONPATH=. .venv-beam/bin/python -m pytest -q tests/encoders/test_beam.py
+	GLRG_BEAM_MUST_WORK=1 PYTHONPATH=. .venv-beam/bin/python -m pytest -q tests/encoders/test_beam.py tests/test_cli_beam.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

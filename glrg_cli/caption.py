@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from glrg_cli import vocabularies
-from glrg_cli.caption_inputs import Failure, FeatureInput, Input, look_at
+from glrg_cli import engines, vocabularies
+from glrg_cli.caption_inputs import Input, look_at
 from glrg_cli.common import Console
 from glrg_cli.parser import add_selection, integer
 from glrg_cli.progress import SilentProgress
+from glrg_tf.captioner import bulk
+from glrg_tf.captioner.feature_input import Failure, FeatureInput
 from glrg_tf.encoders.extract_items import VideoItem
 from glrg_tf.errors import ConfigError, DataError
+from glrg_tf.io import atomic
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from glrg_tf.captioner.captioner import Caption, VideoCaptioner
+    from glrg_tf.captioner.bulk import Captioned, Row
+    from glrg_tf.captioner.bulk_beam import Work
+    from glrg_tf.captioner.captioner import VideoCaptioner
+    from glrg_tf.encoders.bundle import EncoderBundle
     from glrg_tf.encoders.extract import Outcome
 
 HELP = "write captions for videos and feature files"
@@ -40,9 +45,8 @@ examples:
   glrg caption runs/a clips/ --n 3 --show-vocabularies
   glrg caption runs/a clip.mp4 --encoder runs/encoder
   glrg caption runs/a features.h5 --beam 10 --n 3
-  glrg caption runs/a a.mp4 b.webm features.h5 --json > captions.json"""
-
-Row = dict[str, Any]
+  glrg caption runs/a a.mp4 b.webm features.h5 --json > captions.json
+  glrg caption runs/a clips/ --out captions.jsonl --engine beam --engine-options "runner=DirectRunner\""""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compat", choices=["release"], help="decode as the released code does")
     parser.add_argument("--encoder", metavar="ENC", help="what turns videos into features (default: the captioner's)")
     parser.add_argument("--workers", type=integer(1, 256), metavar="N", help="decoding processes (default: one a core)")
+    parser.add_argument("--out", metavar="FILE.jsonl", help="write the rows of --json there too, a line a video")
+    engines.add_engine(parser)
     parser.add_argument("--show-vocabularies", action="store_true", help="show the words of each stream that stand out")
 
 
@@ -64,12 +70,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Captions every input; returns 0, 3 (some failed) or 4 (all failed)."""
     if args.beam is not None and args.n > args.beam:
         raise ConfigError(f"--n {args.n} captions cannot come from --beam {args.beam}", remedy="raise --beam")
+    beam = engines.beam_choice(args, args.out)
+    if beam is not None and args.show_vocabularies:
+        raise ConfigError("--show-vocabularies is of the local engine", remedy="leave one of the two out")
     inputs = look_at(args.inputs)
     if all(isinstance(found, Failure) for found in inputs):
-        rows = [_failed(found, console) for found in inputs if isinstance(found, Failure)]
+        rows = [_tell(bulk.failed(found), console).row for found in inputs if isinstance(found, Failure)]
     else:
         session = _Session(args, console)
-        rows = list(session.rows(inputs))
+        rows = list(session.rows(inputs)) if beam is None else list(session.beam_rows(inputs, beam))
+    if args.out is not None:
+        atomic.write_json_lines(args.out, rows)
+    if beam is not None:
+        shutil.rmtree(beam.parts, ignore_errors=True)
     failed = sum("error" in row for row in rows)
     if failed:
         console.error(f"{failed} failed, {len(rows) - failed} captioned")
@@ -87,7 +100,8 @@ class _Session:
 
         self._args, self._console = args, console
         self._captioner: VideoCaptioner = VideoCaptioner.from_preset(args.captioner)
-        self._beam = args.beam or max(args.n, self._captioner.decoding.beam_size)
+        beam_size = args.beam or max(args.n, self._captioner.decoding.beam_size)
+        self._settings = bulk.CaptionSettings(beam_size, args.n, args.compat, args.selection)
         if args.encoder is not None:
             from glrg_cli.encoders import open_encoder
 
@@ -103,73 +117,85 @@ class _Session:
         with bar as progress:
             for found in inputs:
                 if isinstance(found, Failure):
-                    yield _failed(found, self._console)
+                    yield _tell(bulk.failed(found), self._console).row
                 elif isinstance(found, pathlib.Path):
                     yield from self._caption_file(found)
                 else:
-                    yield self._caption_video(next(outcomes))
+                    yield self._told(bulk.caption_outcome(self._captioner, next(outcomes), self._settings))
                     progress.update(1)
 
-    def _encode(self, items: list[VideoItem]) -> Iterator[Outcome]:
-        from glrg_tf.encoders.extract import encode_videos
+    def beam_rows(self, inputs: list[Input], choice: engines.BeamChoice) -> Iterator[Row]:
+        """The same rows by a Beam pipeline."""
+        from glrg_tf.captioner.bulk_beam import BeamCaptions, Chunk
 
-        bundle, names = self._captioner.encoders, self._captioner.config.stream_names
+        if any(isinstance(found, VideoItem) for found in inputs):
+            self._encoders()
+        work: list[Work | Failure] = []
+        for found in inputs:
+            opened = self._open(found) if isinstance(found, pathlib.Path) else found
+            if isinstance(opened, FeatureInput):
+                work += [Chunk(opened.path.resolve(), first, last) for first, last in opened.spans()]
+            else:
+                work.append(opened)
+        elements = [element for element in work if not isinstance(element, Failure)]
+        self._console.info(f"{len(elements)} elements on Beam; unfinished work is kept in {choice.parts}")
+        results = BeamCaptions(self._captioner, self._settings, choice.options, choice.parts).rows(elements)
+        with self._console.progress(len(elements), "captioning", "elements") as progress:
+            for element in work:
+                if isinstance(element, Failure):
+                    yield _tell(bulk.failed(element), self._console).row
+                    continue
+                yield from (self._told(captioned) for captioned in next(results))
+                progress.update(1)
+
+    def _encoders(self) -> EncoderBundle:
+        bundle = self._captioner.encoders
         if bundle is None:
             raise ConfigError(
                 "this captioner has no encoder: it reads feature files, not videos",
                 where=self._args.captioner,
                 remedy="name one with --encoder ENC, or train the captioner with --encoder ENC",
             )
-        return encode_videos(bundle, items, workers=self._args.workers, streams=names)
+        return bundle
 
-    def _caption_video(self, outcome: Outcome) -> Row:
-        from glrg_tf.encoders.extract import Failed
+    def _encode(self, items: list[VideoItem]) -> Iterator[Outcome]:
+        from glrg_tf.encoders.extract import encode_videos
 
-        if isinstance(outcome, Failed):
-            return _failed(Failure(outcome.item.id, outcome.error), self._console)
-        features = outcome.pooled(self._captioner.config.stream_names)
-        row = self._row(outcome.item.id, features, self._generate(features[None])[0])
-        row["video"] = str(outcome.item.path)
-        row["frames"] = {"expected": outcome.expected, "decoded": outcome.decoded, "used": outcome.used}
-        if outcome.warnings:
-            row["warnings"] = list(outcome.warnings)
-        self._show(row)
-        return row
+        names = self._captioner.config.stream_names
+        return encode_videos(self._encoders(), items, workers=self._args.workers, streams=names)
+
+    def _open(self, path: pathlib.Path) -> FeatureInput | Failure:
+        try:
+            return FeatureInput(path, self._captioner.config)
+        except DataError as error:
+            return Failure(str(path), error)
 
     def _caption_file(self, path: pathlib.Path) -> Iterator[Row]:
-        try:
-            source = FeatureInput(path, self._captioner)
-        except DataError as error:
-            yield _failed(Failure(str(path), error), self._console)
+        source = self._open(path)
+        if isinstance(source, Failure):
+            yield _tell(bulk.failed(source), self._console).row
             return
         self._labels.add(source.labels)
         rows: list[Row] = []
         with self._console.progress(len(source.ids), f"captioning {path.name}", "videos") as progress:
-            for chunk in source.chunks():
-                if isinstance(chunk, Failure):
-                    rows.append(_failed(chunk, self._console))
-                    progress.update(1)
-                    continue
-                ids, features = chunk
-                found = self._generate(features)
-                rows += [self._row(i, f, captions) for i, f, captions in zip(ids, features, found, strict=True)]
-                progress.update(len(ids))
+            for first, last in source.spans():
+                for captioned in bulk.caption_chunk(self._captioner, source, first, last, self._settings):
+                    rows.append(self._with_words(_tell(captioned, self._console)))
+                progress.update(last - first)
         self._show_file([row for row in rows if row["captions"]])
         yield from rows
 
-    def _generate(self, features: np.ndarray) -> list[list[Caption]]:
-        return self._captioner.generate(
-            features,
-            beam_size=self._beam,
-            num_captions=self._args.n,
-            compat=self._args.compat,
-            selection=self._args.selection,
-        )
+    def _told(self, captioned: Captioned) -> Row:
+        """The row of a video, shown at once."""
+        row = self._with_words(_tell(captioned, self._console))
+        if row["captions"]:
+            self._show(row)
+        return row
 
-    def _row(self, video_id: str, features: np.ndarray, captions: list[Caption]) -> Row:
-        row: Row = {"id": video_id, "captions": [_entry(caption) for caption in captions]}
-        if self._args.show_vocabularies:
-            row["vocabularies"] = vocabularies.as_json(self._labels.top(features))
+    def _with_words(self, captioned: Captioned) -> Row:
+        row = captioned.row
+        if self._args.show_vocabularies and captioned.features is not None:
+            row["vocabularies"] = vocabularies.as_json(self._labels.top(captioned.features))
         return row
 
     def _show(self, row: Row) -> None:
@@ -207,12 +233,8 @@ class _Session:
             self._console.line(line)
 
 
-def _entry(caption: Caption) -> dict[str, Any]:
-    return {"text": caption.text, "score": float(caption.score), "token_ids": [int(i) for i in caption.token_ids]}
-
-
-def _failed(failure: Failure, console: Console) -> Row:
-    error = failure.error
-    where = error.where if error.where and failure.id not in error.where else None
-    console.error(f"{failure.id}: " + "; ".join(part for part in (error.what, where, error.remedy) if part))
-    return {"id": failure.id, "captions": [], "error": error.what}
+def _tell(captioned: Captioned, console: Console) -> Captioned:
+    """Tells why there are no captions, where there are none."""
+    if captioned.message:
+        console.error(captioned.message)
+    return captioned

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from glrg_cli.common import Console
 from glrg_cli.encoders import DEFAULT, has_random_weights, open_encoder
+from glrg_cli.engines import add_engine, beam_choice
 from glrg_cli.parser import integer
 from glrg_tf.errors import ConfigError
 
@@ -27,7 +28,9 @@ EXAMPLES = """\
 examples:
   glrg extract clips/ --out features.h5
   glrg extract data/mine --out data/mine/features.h5 --encoder runs/encoder --workers 4
-  glrg extract list.txt --out features.h5 --per-position"""
+  glrg extract list.txt --out features.h5 --per-position
+  glrg extract /shared/clips --out features.h5 --parts /shared --engine beam \\
+      --engine-options "runner=FlinkRunner flink_master=HOST:8081\""""
 
 _SHOWN = 10  # bad files that are named; all are in the list beside the output
 
@@ -44,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=integer(1, 256), metavar="N", help="decoding processes (default: one a core)")
     parser.add_argument("--per-position", action="store_true", help="keep every position, not only their mean")
+    add_engine(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and how long it takes")
 
 
@@ -54,9 +58,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     output = pathlib.Path(args.out)
     if output.is_dir():
         raise ConfigError("a folder, not a file", where=output, remedy=f"--out {output / 'features.h5'}")
+    beam = beam_choice(args, args.out)
     items = list_videos(args.videos)  # a wrong path is told before TensorFlow is loaded
 
     from glrg_tf.data.attach import attach_features, is_feature_file_of_dataset
+    from glrg_tf.encoders.beam_pipeline import BeamGroups
+    from glrg_tf.encoders.extract import encode_groups
     from glrg_tf.encoders.extract_file import extract
 
     bundle = open_encoder(args.encoder)
@@ -72,6 +79,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 0
     console.info(f"{_videos(len(items))} into {streams} ({bundle.plan.positions} positions each)")
     console.interrupt_note = "finished videos are kept; the same command goes on with the others"
+    groups = BeamGroups(beam.options, beam.parts) if beam is not None else None
     with console.progress(len(items), "extracting", "videos") as bar:
         report = extract(
             bundle,
@@ -80,7 +88,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             workers=args.workers,
             per_position=args.per_position,
             progress=lambda count, _: bar.update(count),
+            groups=groups or encode_groups,
         )
+    if groups is not None:
+        groups.remove()
     console.interrupt_note = None
     if output.exists() and is_feature_file_of_dataset(output):
         attach_features(output.parent)

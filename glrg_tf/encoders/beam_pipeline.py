@@ -14,6 +14,7 @@ Apache Beam is an extra of its own (requirements-beam.txt); docs/distributed.md 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -24,15 +25,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glrg_tf.encoders.beam_engine import require_beam, run_pipeline, stamp, unfinished
 from glrg_tf.encoders.extract import GROUP, Encoded, Failed, Outcome, VideoItem, encode_groups
-from glrg_tf.errors import ConfigError, VideoError
+from glrg_tf.errors import VideoError
 from glrg_tf.io import npy
 from glrg_tf.video.reader import Limits
 
 if TYPE_CHECKING:
     from glrg_tf.encoders.bundle import EncoderBundle
-
-_WAIT = "the pipeline ended and left no result; see the logs of its workers"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,23 +75,14 @@ class BeamGroups:
         Raises:
             ConfigError: Beam is not installed, or the pipeline left results out.
         """
-        beam = _import_beam()
+        require_beam()
         self.parts.mkdir(parents=True, exist_ok=True)
         load = self.load or FolderLoader(str(self._saved(bundle)))
         work = [(str(self._part(bundle, group)), tuple(group)) for group in groups]
-        todo = [(part, group) for part, group in work if not Path(part).is_file()]
-        if todo:
-            settings = (size, isolated, limits)
-            with beam.Pipeline(argv=self.options) as pipeline:
-                _ = (
-                    pipeline
-                    | "Groups" >> beam.Create(todo)
-                    | "Spread" >> beam.Reshuffle()
-                    | "Encode" >> beam.ParDo(_make_worker(beam, load, settings))
-                )
+        run_pipeline(self.options, work, load, functools.partial(encode_to_file, settings=(size, isolated, limits)))
         for part, group in work:
             if not Path(part).is_file():
-                raise ConfigError(_WAIT, where=part, remedy="run the same command again: finished groups are kept")
+                raise unfinished(part)
             yield read_part(Path(part), group)
 
     def remove(self) -> None:
@@ -106,7 +97,7 @@ class BeamGroups:
 
     def _part(self, bundle: EncoderBundle, group: Sequence[VideoItem]) -> Path:
         """A group's file: named by all that its result depends on."""
-        items = [[item.id, str(item.path), item.start, item.end, *_stamp(item.path)] for item in group]
+        items = [[item.id, str(item.path), item.start, item.end, *stamp(item.path)] for item in group]
         name = hashlib.sha256(json.dumps([bundle.fingerprint, items]).encode("utf-8")).hexdigest()
         return self.parts / f"{name[:32]}.npz"
 
@@ -142,35 +133,3 @@ def read_part(part: Path, group: Sequence[VideoItem]) -> list[Outcome]:
         streams = {name: arrays[f"{place}.{name}"] for name in entry["streams"]}
         outcomes.append(Encoded(item, streams, *entry["frames"], tuple(entry["warnings"])))
     return outcomes
-
-
-def _make_worker(beam: Any, load: Any, settings: tuple[Any, ...]) -> Any:
-    class Encode(beam.DoFn):
-        """Encodes groups; the encoders are loaded once a worker."""
-
-        def setup(self) -> None:
-            self.bundle = load()
-
-        def process(self, element: tuple[str, tuple[VideoItem, ...]]) -> Iterator[str]:
-            part, group = element
-            encode_to_file(self.bundle, part, group, settings)
-            yield part
-
-    return Encode()
-
-
-def _import_beam() -> Any:
-    try:
-        import apache_beam
-    except ImportError as error:
-        what = f"Apache Beam cannot be imported ({error})"[:200]
-        raise ConfigError(what, where="beam", remedy="an environment of requirements-beam.txt") from None
-    return apache_beam
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
