@@ -57,7 +57,8 @@ def cells(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = document["rows"]
     published, differs = any(row["published"] for row in rows), any("difference" in row for row in rows)
     head = [*HEADS.values(), "seeds"]
-    head += ["CIDEr against the best row of the paper"] if differs else []
+    best = next((row["label"] for row in rows if row["row"] == document["reference"]), "")
+    head += [f"CIDEr minus that of “{best}”"] if differs else []
     head += [f"published ({PUBLISHED_ON})"] if published else []
     lines = []
     for row in rows:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pathlib
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from training.ablation_engine import Engine
 from training.ablation_tables import NAMES, build, subsets
 from training.config import PhaseConfig, RunConfig
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 STREAMS = (("long_range", 4), ("short_range", 3), ("keyframe", 5))
 PHASE = PhaseConfig(epochs=1, batch_size=4, captions_per_video=2)
 MODEL = CaptionerConfig(streams=STREAMS, pool_size=8, embedding_size=8, hidden_size=8)
@@ -142,6 +146,40 @@ def test_the_engine_runs_what_is_missing_and_stops_at_a_failure(data, tmp_path):
         0.0707, abs=1e-4
     )
     assert "difference" not in best and document["rows"][0]["difference"]["mean"] == 0.0 and document["videos"] == 2
+
+
+WAIT = """
+import pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+(folder / "begun").touch()
+sys.stdin.buffer.read()
+(folder / "stopped").touch()
+sys.exit(130)
+"""
+STUDY = """
+import sys
+from tests.training.test_ablation import *
+data = StudyData.open(sys.argv[1], "test")
+jobs = needed_jobs([build("weighting", data, CONFIG, (1,))])
+Engine(pathlib.Path(sys.argv[2]), lambda folder: [sys.executable, "-c", WAIT, str(folder)], 2).run(jobs)
+"""
+
+
+def test_jobs_notice_that_the_study_was_killed(dataset, tmp_path):
+    study = subprocess.Popen([sys.executable, "-c", STUDY, dataset, tmp_path], cwd=ROOT, stderr=subprocess.PIPE)
+    try:
+        assert awaited(lambda: len(list(tmp_path.glob("jobs/*/begun"))) == 2), study.stderr.read1()
+    finally:
+        study.kill()
+        study.communicate()
+    assert awaited(lambda: len(list(tmp_path.glob("jobs/*/stopped"))) == 2)
+
+
+def awaited(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.1)
+    return condition()
 
 
 def test_tables_for_people(data, tmp_path):
