@@ -269,7 +269,9 @@ def test_stories_of_the_world(tmp_path):
     from glrg_tf.data.world.stories import draw_story
     from glrg_tf.data.world.story_video import story_row
 
-    rows = [story_row(draw_story(3, number, 48.0, 24.0), split) for number, split in enumerate(("train", "test"))]
+    splits = ("train", "test")
+    rows = [story_row(draw_story(3, n, 48.0, 24.0), split, f"{split}.mp4") for n, split in enumerate(splits)]
+    (tmp_path / "train.mp4").write_bytes(b"a film")
     (tmp_path / "stories.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     report = import_dataset("stories", [tmp_path], tmp_path / "data")
     assert report.description["splits"]["test"]["videos"] == 1
@@ -277,6 +279,7 @@ def test_stories_of_the_world(tmp_path):
     levels = LevelTexts.from_json(record.levels, "")
     assert len(levels.clip) == 12 and len(levels.segment) == 2 and levels.duration == 48.0
     assert record.captions == levels.video[0].captions == tuple(rows[0]["summaries"])
+    assert record.video == str(tmp_path / "train.mp4") and CaptionDataset.load(tmp_path / "data").records("test")
     (tmp_path / "stories.jsonl").write_text(json.dumps(rows[0] | {"summaries": []}) + "\n")
     with pytest.raises(AnnotationError, match="summaries"):
         import_dataset("stories", [tmp_path / "stories.jsonl"], tmp_path / "again")

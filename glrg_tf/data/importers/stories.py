@@ -6,6 +6,8 @@ A story is a record: its beats' captions are level "clip", its segments' descrip
 
 from __future__ import annotations
 
+import dataclasses
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
     records: dict[str, VideoRecord] = {}
     for file in files:
         for line, row in documents.read_json_lines(file, error=AnnotationError):
-            record = story_record(row, f"{file}: line {line}")
+            record = _with_video(story_record(row, f"{file}: line {line}"), row, file.parent)
             if records.setdefault(record.id, record) is not record:
                 raise AnnotationError(f"the story '{record.id}' occurs twice", where=file, remedy="keep it once")
     if not records:
@@ -54,6 +56,13 @@ def story_record(row: Mapping[str, Any], where: str) -> VideoRecord:
         duration=duration,
     )
     return record_of(str(require(row, "id", str, where)), str(row.get("split") or "train"), levels)
+
+
+def _with_video(record: VideoRecord, row: Mapping[str, Any], folder: Path) -> VideoRecord:
+    """The record with its rendered video, if that lies where the story says."""
+    name = row.get("video")
+    video = folder / name if isinstance(name, str) and name else None
+    return dataclasses.replace(record, video=str(video.resolve())) if video is not None and video.is_file() else record
 
 
 def _texts(row: Mapping[str, Any], key: str, wordings: str, where: str) -> tuple[LevelText, ...]:
