@@ -7,7 +7,6 @@ A story is a record: its beats' captions are level "clip", its segments' descrip
 from __future__ import annotations
 
 import dataclasses
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
