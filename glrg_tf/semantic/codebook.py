@@ -109,6 +109,9 @@ def fit_codebook(
 ) -> CodebookFit:
     """Clusters all clips of `stacks` in passes over them in random order; the best pass is kept.
 
+    How good a pass is, is told by clips that no first word was taken from, where there are enough: a word lies on the
+    clip it was taken from, which makes the start look better than it is. It is never kept.
+
     Greedy k-means++ on a random sample of clips chooses the first words (the reference: on 3 batches, 3 starts).
 
     Args:
@@ -130,12 +133,14 @@ def fit_codebook(
         remedy = f"--words {max(2, len(stacks) // 20)}, or more clips"
         raise ConfigError(what, where=stacks.source["path"], remedy=remedy)
     random = np.random.default_rng(seed)
-    wanted = min(len(stacks), max(_SAMPLED_A_WORD * config.words, _MONITORED))
+    chosen_among = min(len(stacks), _SAMPLED_A_WORD * config.words)
+    wanted = min(len(stacks), chosen_among + _MONITORED)
     sample = stacks.take(random.choice(len(stacks), wanted, replace=False))
     # Many short products: on a busy machine several threads would wait for each other longer than they work.
     with threadpool_limits(1, "blas"):
-        best = Codebook(first_words(sample[: _SAMPLED_A_WORD * config.words], config.words, random))
-        sample = sample[:_MONITORED].copy()
+        best = Codebook(first_words(sample[:chosen_among], config.words, random))
+        others = sample[chosen_among:]
+        sample = (others if len(others) >= config.words else sample[-_MONITORED:]).copy()
         distances = [_mean_distance(best, sample)]
         epoch_done(0, distances[0])
         means = MiniBatchKMeans(
@@ -154,9 +159,9 @@ def fit_codebook(
             now = Codebook(means.cluster_centers_.astype(np.float32))
             distances.append(_mean_distance(now, sample))
             epoch_done(epoch, distances[-1])
-            if distances[-1] <= min(distances):
+            if distances[-1] <= min(distances[1:]):
                 best = now
-            if config.tolerance and distances[-1] > distances[-2] * (1 - config.tolerance):
+            if config.tolerance and epoch > 1 and distances[-1] > distances[-2] * (1 - config.tolerance):
                 break
     return CodebookFit(best, distances)
 
