@@ -138,3 +138,20 @@ def test_damaged_folders(captioner, tmp_path, key, value, match):
     atomic.write_manifest(tmp_path / "c")
     with pytest.raises(CheckpointError, match=match):
         RecapCaptioner.load(tmp_path / "c")
+
+
+def test_a_plain_captioner_writes_the_clips(tmp_path):
+    from glrg_tf.captioner.captioner import VideoCaptioner
+
+    plain = VideoCaptioner.from_preset("world-nano")
+    network = speaking(dense_width=0, row_width=plain.encoders.config.width)
+    made = RecapCaptioner({"segment": network}, TOKENS, HIERARCHY, clip_captioner=plain)
+    assert made.levels == ("clip", "segment") and made.encoder is plain.encoders
+    dense = np.random.default_rng(3).random((3, 2, plain.encoders.config.width), np.float32)
+    captions = made.caption_clips(dense)
+    expected = [found[0].text for found in plain.generate(dense.mean(axis=1))]
+    assert captions == expected and captions[1:2] == made.caption_clips(dense[1:2])
+    made.save(tmp_path / "c")
+    again = RecapCaptioner.load(tmp_path / "c")
+    assert again.levels == made.levels and again.fingerprint == made.fingerprint
+    assert again.caption_clips(dense) == captions
