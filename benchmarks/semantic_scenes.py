@@ -1,25 +1,33 @@
 """Do clip embeddings that never saw a label tell the sample world's scenes apart?
 
-    glrg extract data/world --encoder nano --per-position --out clips.h5      # nano: random weights, no labels either
+    glrg extract data/world --per-position --out clips.h5
     python -m benchmarks.semantic_scenes --world data/world --features clips.h5
+    python -m benchmarks.semantic_scenes --stories 40 --words 60       # long videos, an encoder of random weights
 
-Trains Visual GloVe on the clips of `clips.h5` for three seeds and measures, against the true scene of every clip (known
-to the world, never to the training): the accuracy of the 5 nearest neighbours among clips of other videos, and the
-silhouette (cosine). Clips while the scene changes are left out. The features themselves are measured beside it.
+Trains Visual GloVe on the clips of `clips.h5`, or of stories of twelve minutes, for three seeds and measures, against
+the true scene of every clip (known to the world, never to the training): the accuracy of the 5 nearest neighbours among
+clips of other videos, and the silhouette (cosine). Clips while the scene changes are left out. The features themselves
+are measured beside it. The clips of stories are seen by the nano keyframe encoder as it is built, without any training:
+no label takes part at all.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from glrg_cli.common import Console
 from glrg_tf.io import documents
 from glrg_tf.semantic.settings import CodebookConfig, GloveConfig
 from glrg_tf.semantic.stack_sources import open_stacks
+from glrg_tf.semantic.stacks import Stacks
 
 NEIGHBOURS = 5
 
@@ -66,11 +74,41 @@ def separation(rows: np.ndarray, labels: np.ndarray, videos: np.ndarray, seed: i
     }
 
 
+@contextlib.contextmanager
+def clips_of_stories(count: int, seed: int) -> Iterator[tuple[Stacks, np.ndarray]]:
+    """Stacks of stories, a clip each beat of four seconds (its middle frame), and the scene of every clip."""
+    from glrg_tf.data.world.stories import draw_story
+    from glrg_tf.data.world.story_video import beat_frames
+    from glrg_tf.encoders.bundle import EncoderBundle
+
+    encoder, names, labels = EncoderBundle.load("nano").streams["keyframe"], {}, []
+    with tempfile.TemporaryDirectory() as scratch:
+        with Console().progress(count, "drawing stories", "stories") as bar:
+            for number in range(count):
+                story = draw_story(seed, number, frame_rate=4)
+                beats = [(segment.act, beat) for segment in story.segments for beat in segment.beats]
+                frames = [frame for act, beat in beats for frame in beat_frames(story, act, beat, [8])]
+                np.save(Path(scratch) / f"{story.id}_rgb.npy", encoder.encode(np.stack(frames)[:, np.newaxis]))
+                labels += [names.setdefault(story.acts[act].scene, len(names)) for act, _ in beats]
+                bar.update()
+        with open_stacks([Path(scratch)]) as stacks:
+            yield stacks, np.array(labels)
+
+
+@contextlib.contextmanager
+def clips_of_world(options: argparse.Namespace) -> Iterator[tuple[Stacks, np.ndarray]]:
+    """The clips of a features.h5, and the scene of every clip."""
+    streams = options.streams.split(",") if options.streams else None
+    with open_stacks([options.features], streams=streams) as stacks:
+        yield stacks, true_scenes(options.world, stacks.ids, np.diff(stacks.offsets))
+
+
 def main() -> None:
     """Trains and measures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--world", type=Path, required=True)
-    parser.add_argument("--features", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--world", type=Path)
+    parser.add_argument("--features", type=Path)
+    parser.add_argument("--stories", type=int, help="so many stories instead of the clips of a world")
     parser.add_argument("--streams")
     parser.add_argument("--words", type=int, default=100)
     parser.add_argument("--window", type=int, default=5)
@@ -78,28 +116,33 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
+    if not options.stories and not (options.world and options.features):
+        parser.error("name --world and --features, or --stories")
+    with clips_of_stories(options.stories, 5) if options.stories else clips_of_world(options) as (stacks, labels):
+        rows = measure(options, stacks, labels)
+    print(json.dumps({"clips": len(labels), "scenes": int(labels.max()) + 1, "rows": rows}, indent=1))
+
+
+def measure(options: argparse.Namespace, stacks: Stacks, labels: np.ndarray) -> list[dict[str, Any]]:
+    """Separation of the features, and of the embeddings of every seed."""
     from training.glove import train
 
-    streams = options.streams.split(",") if options.streams else None
-    rows: list[dict[str, Any]] = []
-    with open_stacks([options.features], streams=streams) as stacks:
-        counts = np.diff(stacks.offsets)
-        labels = true_scenes(options.world, stacks.ids, counts)
-        videos = np.repeat(np.arange(stacks.videos), counts)
-        features = stacks.rows(0, len(stacks))
-        pooled = np.array([features[videos == video].mean(axis=0) for video in range(stacks.videos)])
-        alone = np.array([own[0] if (own == own[0]).all() else -1 for own in np.split(labels, stacks.offsets[1:-1])])
-        each = np.arange(stacks.videos)
-        rows.append({"of": "features", "clips": separation(features, labels, videos, 0)})
-        rows[-1]["videos"] = separation(pooled, alone, each, 0)
-        for seed in range(1, options.seeds + 1):
-            config = GloveConfig(dimensions=options.dimensions, window=options.window, epochs=options.epochs)
-            glove = train(stacks, CodebookConfig(options.words, batch_rows=4000), config, seed=seed)
-            embedded = glove.vectors[glove.clips.words]
-            pooled = np.array([embedded[videos == video].mean(axis=0) for video in range(stacks.videos)])
-            row = {"of": "embeddings", "seed": seed, "clips": separation(embedded, labels, videos, seed)}
-            rows.append(row | {"videos": separation(pooled, alone, each, seed)})
-    print(json.dumps({"clips": len(labels), "scenes": int(labels.max()) + 1, "rows": rows}, indent=1))
+    videos = np.repeat(np.arange(stacks.videos), np.diff(stacks.offsets))
+    alone = np.array([own[0] if (own == own[0]).all() else -1 for own in np.split(labels, stacks.offsets[1:-1])])
+
+    def both(clips: np.ndarray, seed: int) -> dict[str, Any]:
+        found = {"clips": separation(clips, labels, videos, seed)}
+        if (alone >= 0).sum() > NEIGHBOURS:  # videos that stay in one scene
+            pooled = np.array([clips[videos == video].mean(axis=0) for video in range(stacks.videos)])
+            found["videos"] = separation(pooled, alone, np.arange(stacks.videos), seed)
+        return found
+
+    rows: list[dict[str, Any]] = [{"of": "features", **both(stacks.rows(0, len(stacks)), 0)}]
+    for seed in range(1, options.seeds + 1):
+        config = GloveConfig(dimensions=options.dimensions, window=options.window, epochs=options.epochs)
+        glove = train(stacks, CodebookConfig(options.words, batch_rows=4000), config, seed=seed)
+        rows.append({"of": "embeddings", "seed": seed, **both(glove.vectors[glove.clips.words], seed)})
+    return rows
 
 
 if __name__ == "__main__":

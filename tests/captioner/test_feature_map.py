@@ -9,6 +9,7 @@ import pytest
 
 from glrg_tf.captioner.captioner import VideoCaptioner
 from glrg_tf.captioner.model import CaptionerModel
+from glrg_tf.captioner.presets import CaptionerConfig
 
 
 @pytest.mark.parametrize("feature_pool", ["joint", "per_stream"])
@@ -26,3 +27,18 @@ def test_roots_are_taken_inside_the_captioner(captioner, feature_pool, tmp_path)
     again = VideoCaptioner.from_preset(tmp_path / "c")
     assert again.config.feature_map == "root"
     assert again.generate(features) == inside.generate(features)
+
+
+@pytest.mark.parametrize("last", ["semantic", "mine"])
+def test_a_further_stream_changes_nothing_at_the_start(last):
+    """A captioner with one more stream begins as the one without it: zero weights, every other draw the same."""
+    without = CaptionerConfig(20, (("long_range", 5), ("keyframe", 4)), pool_size=8, embedding_size=6, hidden_size=7)
+    with_it = dataclasses.replace(without, streams=(*without.streams, (last, 3)))
+    one, two = (CaptionerModel(config, 1).get_weights() for config in (without, with_it))
+    kernel = two.pop("feature_pool/kernel")
+    np.testing.assert_array_equal(kernel[:9], one.pop("feature_pool/kernel"))
+    assert not kernel[9:].any() and len(kernel) == 12
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name])
+    alone = dataclasses.replace(without, streams=((last, 3), ("other", 2)))
+    assert CaptionerModel(alone, 1).get_weights()["feature_pool/kernel"].all()
