@@ -221,7 +221,9 @@ class VideoCaptioner:
         """
         checked = tf.constant(self._checked(features))
         video_gates, weights = self.model.encode(checked), self.model.decoder_weights()
-        bias = self._word_bias(checked, self.decoding) if steered and self.decoding.word_bias else 0.0
+        bias: tf.Tensor | float = 0.0
+        if steered and self.decoding.word_bias:
+            bias = self._word_bias(content.foretell(self.content_prior, checked), self.decoding.word_bias)
         table = decoding.word_table(weights)
         hidden = cell = tf.zeros([len(token_ids), self.config.hidden_size])
         token, alive, columns = tf.fill([len(token_ids)], Vocabulary.START), tf.ones([len(token_ids)], tf.bool), []
@@ -287,7 +289,11 @@ class VideoCaptioner:
             ConfigError: the captioner lacks what `settings` need.
         """
         self.check_selection(settings)
-        bias = self._word_bias(features, settings) if settings.word_bias else None
+        bias = foretold = None
+        if settings.word_bias or settings.selection == "content":
+            foretold = content.foretell(self.content_prior, features)
+        if settings.word_bias:
+            bias = self._word_bias(foretold, settings.word_bias)
         whole = settings.selection != "probability" and settings.beam_size > 1
         decoded = beam.beam_search(
             weights,
@@ -303,14 +309,12 @@ class VideoCaptioner:
             return decoded
         if settings.selection == "minimum_risk":
             return minimum_risk.choose(decoded, self.ngram_weights, num_captions)
-        foretold = content.foretell(self.content_prior, features)
         gains = content.expected_gain(decoded.token_ids, foretold, self.content_prior, self.ngram_weights)
         return content.choose(decoded, gains, num_captions)
 
-    def _word_bias(self, features: tf.Tensor, settings: DecodingConfig) -> tf.Tensor:
-        foretold = content.foretell(self.content_prior, features)
+    def _word_bias(self, foretold: tf.Tensor, strength: float) -> tf.Tensor:
         size = self.config.vocabulary_size
-        return content.word_bias(self.content_prior, self.ngram_weights, foretold, size, settings.word_bias)
+        return content.word_bias(self.content_prior, self.ngram_weights, foretold, size, strength)
 
     def check_selection(self, settings: DecodingConfig) -> None:
         """Refuses settings that need what this captioner lacks.
