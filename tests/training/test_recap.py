@@ -51,6 +51,27 @@ def test_token_mean_counts_words_alone():
     assert float(token_mean(logits, tf.fill([2, 3], -1))[0]) == 0.0
 
 
+def test_a_step_is_keras_adam_with_decoupled_decay():
+    import keras
+
+    from training import optimizer as optimizers
+    from training.recap_steps import _apply
+
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=(3, 2)).astype(np.float32), rng.normal(size=4).astype(np.float32)]
+    ours, theirs = ([keras.Variable(value) for value in start] for _ in range(2))
+    fused = optimizers.build(0.1, ours)
+    adam = keras.optimizers.AdamW(0.1, weight_decay=0.3, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+    adam.build(theirs)
+    adam.exclude_from_weight_decay([theirs[1]])
+    for _ in range(3):
+        gradients = [tf.constant(rng.normal(size=value.shape).astype(np.float32)) for value in start]
+        _apply(fused, gradients, ours, tf.constant(0.1), 0.3)
+        adam.apply(gradients, theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_learning_rate_rises_and_falls():
     rates = [learning_rate(SETTINGS, step, 60) for step in range(60)]
     assert rates[0] < rates[4] == pytest.approx(3e-3) and rates[-1] < 4e-4 and min(rates) > 0
