@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def recap_page(recap: Recap, picture: Picture) -> str:
 
     title = str(recap.video["name"])
     counts: dict[str, Part] = {
-        "length": clock(recap.video["duration"]),
+        "length": clock(math.ceil(recap.video["duration"])),
         "chapters": len(recap.segments),
         "clips": len(recap.clips),
         "captioner": str(recap.captioner["name"]),
@@ -48,7 +49,7 @@ def _finder(segments: Iterable[Told]) -> Html:
     for told in segments:
         when = clock(told.window.start)
         name = f"{when} {told.text}"
-        style = f"flex:{told.window.duration:.3f} 1 0"
+        style = f"flex:{1000 * told.window.duration:.0f} 1 0"
         blocks.append(tag("a", when, href=f"#s{told.window.index}", title=name, aria_label=name, style=style))
     label = "search all texts"
     box = tag("input", type="search", id="find", placeholder=f"{label}  ( / )", aria_label=label, autocomplete="off")
@@ -64,7 +65,7 @@ def _segment(recap: Recap, number: int, picture: Picture, *, only: bool) -> Html
     told, own = recap.segments[number], recap.members[number]
     image = _image(picture(own[len(own) // 2]))
     count = f"{len(own)} clip" + ("s" if len(own) != 1 else "")
-    when = tag("span", f"{clock(told.window.start)} – {clock(told.window.end)}", class_="when")
+    when = tag("span", f"{clock(told.window.start)} – {clock(math.ceil(told.window.end))}", class_="when")
     text = tag("div", when, " ", tag("span", count, class_="count"), _by_hand(told), tag("div", _told(told)))
     head = tag("summary", image, text, class_=None if image else "bare")
     clips = [_clip(recap.clips[index], picture(index)) for index in own]

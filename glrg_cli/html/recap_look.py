@@ -25,7 +25,8 @@ details.segment > summary { display: grid; grid-template-columns: 6.5rem 1fr; ga
   padding: .6rem .8rem; list-style: none; color: var(--ink); }
 details.segment > summary::-webkit-details-marker { display: none; }
 details.segment > summary.bare { grid-template-columns: 1fr; }
-details.segment img { display: block; width: 100%; border-radius: 5px; background: var(--line); }
+details.segment img { display: block; width: 100%; max-height: 9rem; object-fit: contain; border-radius: 5px;
+  background: var(--line); }
 details.segment > summary .told { font-weight: 600; font-size: 1.05rem; }
 .when { color: var(--soft); font-size: .8rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .when::after { content: ""; }
