@@ -35,6 +35,7 @@ def test_training(world, tmp_path, capsys):
         plan["steps"]["dxe"]["epochs"] == 3 and plan["steps"]["dxe"]["steps"] == 4 and plan["steps"]["dxe"]["val_s"] > 0
     )
     assert "takes about" in said and "nothing was written" in said and not (tmp_path / "run").exists()
+    assert not (world / "consensus").exists()
 
 
 def test_a_study(world, tmp_path, capsys):

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from glrg_tf.captioner.captioner import VideoCaptioner
 from training import phase_setup, schedules, steps
-from training.config import PhaseName
+from training.config import PhaseConfig, PhaseName
 from training.loop import PhaseRun
 from training.phase_setup import Prepared, TrainingPlan
 
@@ -52,6 +52,14 @@ class PhaseTime:
         return self.first_step + self.epochs * (self.steps * self.step + self.validation)
 
 
+class _Unscored(Prepared):
+    """Material whose captions all weigh the same: scores take minutes, are cached, and change no time."""
+
+    def scores(self, config: PhaseConfig) -> list[np.ndarray]:
+        """One for every caption."""
+        return [np.ones(len(captions)) for captions in self.training.captions]
+
+
 def estimate(plan: TrainingPlan, told: Callable[[PhaseName], object] = lambda phase: None) -> list[PhaseTime]:
     """Times a few steps of every phase of a plan.
 
@@ -64,7 +72,8 @@ def estimate(plan: TrainingPlan, told: Callable[[PhaseName], object] = lambda ph
     """
     times = []
     with tempfile.TemporaryDirectory() as scratch:
-        ready = phase_setup.prepare(dataclasses.replace(plan, run=Path(scratch) / "run"))
+        found = phase_setup.prepare(dataclasses.replace(plan, run=Path(scratch) / "run"))
+        ready = _Unscored(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})
         stand_in: Path | None = None
         for phase in plan.phases:
             told(phase)

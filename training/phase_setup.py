@@ -84,6 +84,17 @@ class Prepared:
     strategy: tf.distribute.Strategy | None
     reporter: Reporter
 
+    @property
+    def decoding(self) -> DecodingConfig:
+        """How val is captioned, and what the captioners do by default."""
+        return DecodingConfig(
+            self.config.decoding_beam,
+            self.config.length_normalization,
+            self.config.model.max_length - 2,
+            self.config.decoding_selection,
+            self.config.decoding_word_bias,
+        )
+
     def phase_run(
         self, phase: PhaseName, seed: Path | None = None, stop: Callable[[], bool] = lambda: False
     ) -> PhaseRun:
@@ -109,7 +120,7 @@ class Prepared:
             elif self.entrance is not None:
                 model.set_weights(self.entrance.model.get_weights())
         with self.workers.chief_first():  # consensus scores are cached
-            objective, scores = _objective(plan, phase, config, self.training, self.vocabulary, self.reporter)
+            objective, scores = self._objective(phase, config)
         return PhaseRun(
             name=phase,
             folder=plan.folder(phase),
@@ -121,13 +132,7 @@ class Prepared:
             if self.validation is None
             else Validator(self.validation, self.vocabulary, max_length - 2, self.workers),
             config=config,
-            decoding=DecodingConfig(
-                self.config.decoding_beam,
-                self.config.length_normalization,
-                max_length - 2,
-                self.config.decoding_selection,
-                self.config.decoding_word_bias,
-            ),
+            decoding=self.decoding,
             seed=plan.seed,
             strategy=self.strategy,
             reporter=self.reporter,
@@ -137,6 +142,23 @@ class Prepared:
             ngram_weights=self.ngram_weights,
             content_prior=self.content_prior,
         )
+
+    def _objective(self, phase: PhaseName, config: PhaseConfig) -> tuple[Objective, list[Any] | None]:
+        """The phase's objective, and the consensus scores its batches carry."""
+        compat, scheduled = config.compat == "release", config.sampling != "off"
+        if phase == "xe":
+            return CrossEntropy(scheduled, compat), None
+        if phase == "dxe":
+            return DiscriminativeCrossEntropy(scheduled, compat), self.scores(config)
+        reward = build_reward(config, self.training, self.vocabulary)
+        return DiscrepantReward(reward, config.baseline, compat), self.scores(
+            config
+        ) if config.baseline == "b1" else None
+
+    def scores(self, config: PhaseConfig) -> list[Any]:
+        """Consensus scores of the training captions, from the dataset's cache where they are known."""
+        told = self.reporter.consensus_progress
+        return material.consensus_scores(self.plan.dataset, self.training, config.consensus_metric, told)
 
 
 def prepare(
@@ -181,28 +203,6 @@ def _data_line(plan: TrainingPlan, training: material.Split) -> str:
     line = f"{plan.dataset.name}, {len(training.records):,} training videos with {captions:,} captions"
     licence = str(plan.dataset.description.get("licence", "")).strip()
     return f"{line}. Licence: {licence}" if licence else f"{line}; no licence is recorded."
-
-
-def _objective(
-    plan: TrainingPlan,
-    phase: PhaseName,
-    config: PhaseConfig,
-    training: material.Split,
-    vocabulary: Vocabulary,
-    reporter: Reporter,
-) -> tuple[Objective, list[Any] | None]:
-    """The phase's objective, and the consensus scores its batches carry."""
-    compat, scheduled = config.compat == "release", config.sampling != "off"
-
-    def scores() -> list[Any]:
-        return material.consensus_scores(plan.dataset, training, config.consensus_metric, reporter.consensus_progress)
-
-    if phase == "xe":
-        return CrossEntropy(scheduled, compat), None
-    if phase == "dxe":
-        return DiscriminativeCrossEntropy(scheduled, compat), scores()
-    reward = build_reward(config, training, vocabulary)
-    return DiscrepantReward(reward, config.baseline, compat), scores() if config.baseline == "b1" else None
 
 
 def build_reward(config: PhaseConfig, training: material.Split, vocabulary: Vocabulary) -> Reward:
