@@ -22,6 +22,7 @@ from glrg_tf.metrics.ciderd_tables import ReferenceTables
 # Bounds of the captioner's size: 347 videos of 20 captions have 11,000 n-grams that recur and 346 components.
 MOST_NGRAMS = 16384  # those of most videos are kept
 MOST_COMPONENTS = 512
+_BLOCK = 2048  # n-grams fitted at once: bounds memory
 
 
 def fit(
@@ -46,21 +47,28 @@ def fit(
         most_components: components at most; the strongest are kept.
     """
     columns, kept = _columns(weights, most_ngrams)
-    vectors = mean_vectors(tables, np.searchsorted(tables.ngram_keys, weights.keys[kept]))  # (J, C)
-    mean = vectors.mean(axis=0)
+    places = np.searchsorted(tables.ngram_keys, weights.keys[kept])
     center, scale = features.mean(axis=0), _scales(features, widths)
-    left, singular, right = np.linalg.svd((features - center).astype(np.float64) * scale, full_matrices=False)
+    scaled = (features - center) * scale.astype(np.float32)  # (J, D)
+    directions, singular = _directions(scaled)
     # Weaker components add next to nothing, and dividing by them would leave what float16 can hold.
     fine = singular > 0.01 * np.sqrt(ridge)
-    left, singular, right = left[:, fine], singular[fine], right[fine]
+    directions, singular = directions[:, fine], singular[fine]
+    units = (scaled @ directions) / singular  # U, (J, R)
+    means, strengths = [], []
+    for first in range(0, len(places), _BLOCK):
+        vectors = mean_vectors(tables, places[first : first + _BLOCK])
+        means.append(vectors.mean(axis=0))
+        strengths.append(units.T @ (vectors - means[-1]))
     # What component i, scaled to unit length over the training videos, adds to the vectors.
-    strength = (singular**2 / (singular**2 + ridge))[:, None] * (left.T @ (vectors - mean))
-    projection = (right * scale).T / singular
+    strength = (singular**2 / (singular**2 + ridge))[:, None] * np.concatenate(strengths, axis=1)
+    projection = directions * scale[:, None] / singular
     if len(singular) > most_components:
-        _, directions = np.linalg.eigh(strength @ strength.T)
-        directions = directions[:, -most_components:]
-        projection, strength = projection @ directions, directions.T @ strength
-    return ContentPrior(*(_halves(x) for x in (center, projection, strength, mean)), columns=columns)
+        _, turned = np.linalg.eigh(strength @ strength.T)
+        turned = turned[:, -most_components:]
+        projection, strength = projection @ turned, turned.T @ strength
+    arrays = center, projection, strength, np.concatenate(means)
+    return ContentPrior(*(_halves(values) for values in arrays), columns=columns)
 
 
 def mean_vectors(tables: ReferenceTables, places: np.ndarray) -> np.ndarray:
@@ -80,6 +88,15 @@ def mean_vectors(tables: ReferenceTables, places: np.ndarray) -> np.ndarray:
     vectors = np.zeros((videos, len(places)), np.float32)
     vectors[video[held], column[held]] = (sums / tables.reference_counts[video])[held]
     return vectors
+
+
+def _directions(scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """V (D, R) and the singular values (R,) of float32 (J, D)."""
+    if len(scaled) <= scaled.shape[1]:
+        _, singular, right = np.linalg.svd(scaled.astype(np.float64), full_matrices=False)
+        return right.T, singular
+    squares, directions = np.linalg.eigh(scaled.T.astype(np.float64) @ scaled)  # memory and time whatever J
+    return directions, np.sqrt(np.maximum(squares, 0.0))
 
 
 def _columns(weights: NgramWeights, most: int) -> tuple[np.ndarray, np.ndarray]:

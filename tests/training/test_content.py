@@ -95,3 +95,15 @@ def test_every_array_holds_halves(made):
     for name in ("center", "projection", "components", "mean"):
         values = getattr(prior, name)
         np.testing.assert_array_equal(values, values.astype(np.float16).astype(np.float32))
+
+
+def test_many_videos_and_blocks_give_the_same_map(made, monkeypatch):
+    features, _, tables, weights = made
+    whole = content.fit(features, WIDTHS, tables, weights)
+    monkeypatch.setattr(content, "_BLOCK", 5)
+    np.testing.assert_array_equal(content.fit(features, WIDTHS, tables, weights).components, whole.components)
+    wide = np.pad(features, [[0, 0], [0, 40]])  # fewer videos than columns: the other decomposition
+    padded = content.fit(wide, (*WIDTHS, 40), tables, weights)
+    before = decoding.foretell(whole, tf.constant(features)).numpy()
+    after = decoding.foretell(padded, tf.constant(wide)).numpy()
+    np.testing.assert_allclose(after, before, atol=2e-3 * np.abs(before).max())
