@@ -23,7 +23,7 @@ class Rule(NamedTuple):
         return bool(re.fullmatch(self.page, page) and re.match(self.command, text))
 
 
-ANY = r"(README|docs/.*)\.md"
+ANY = r"(README|CONTRIBUTING|docs/.*)\.md"
 D = r"docs/"
 
 # Pages whose commands are run, in every test run as far as they are quick.
@@ -33,7 +33,8 @@ PAGES = (
     *("docs/release-bridge.md", "docs/serving.md", "docs/training.md", "docs/video.md", "docs/visual-glove.md"),
     *("docs/world.md", "docs/LOG.md", "docs/index.md", "docs/quick-start.md", "docs/own-data.md", "docs/evaluation.md"),
     *("docs/extending.md", "docs/troubleshooting.md", "docs/comparison.md", "docs/model-cards.md"),
-    *("docs/command-line.md", "docs/reports.md", "docs/reproduce.md"),
+    *("docs/command-line.md", "docs/reports.md", "docs/reproduce.md", "docs/glrg-plus.md", "docs/long-video.md"),
+    *("docs/recap.md", "CONTRIBUTING.md"),
 )
 
 NOT_RUN = (
@@ -43,7 +44,6 @@ NOT_RUN = (
     Rule(ANY, r"W=|for i in 0 1|(export|RESUME=).*(HOSTS|config\.json)|srun ", "a cluster: tests/training"),
     Rule(D + r"release-bridge\.md", r"python:import h5py", "a file of the release's review copy"),
     Rule(D + r"backbones\.md", r"glrg|python:", "published weights of 40 to 360 MB: tests/convert"),
-    Rule(D + r"distributed\.md", r"python:from glrg_tf.encoders.beam", "an environment of its own: `make test-beam`"),
     Rule(D + r"extraction\.md", r"cat > mobilenet|glrg (train|report).*(runs/real)", "a classifier of 3.6 MB, an hour"),
     Rule(D + r"serving\.md", r"cd exported|python |curl -d|\{", "TF Serving: tests/serving/test_tf_serving.py"),
     Rule(D + r"serving\.md", r"curl -F", "a running server: tests/serving/test_caption.py"),
@@ -57,7 +57,10 @@ NOT_RUN = (
     Rule(D + r"visual-glove\.md", r"glrg data import activitynet|python -m benchmarks", "ActivityNet; hours"),
     Rule(D + r"(performance|gpu)\.md", r"glrg|python|pip|#", "minutes on a quiet machine: tests/benchmarks"),
     Rule(D + r"reproduce\.md", r"glrg", "minutes to hours: tests/training/test_ablation.py"),
-    Rule(D + r"reports\.md", r"glrg", "runs of one's own: tests/test_cli_report_runs.py"),
+    Rule(r"CONTRIBUTING\.md", r"python -m pytest|ruff", "this is the test run"),
+    Rule(D + r"glrg-plus\.md", r"glrg ablate", "hours: tests/training/test_ablation.py"),
+    Rule(D + r"long-video\.md", r"glrg data import", "data sets of others: tests/data"),
+    Rule(D + r"(long-video|recap)\.md", r"glrg recap run runs/recap", "a longer training: tests/recap/test_run_cli.py"),
     Rule(D + r"command-line\.md", r"glrg", "tests/test_cli_dry_run.py, tests/test_cli_completion.py"),
     Rule(D + r"world\.md", r"glrg ablate|glrg world --out data/hour", "an hour: tests/training/test_ablation.py"),
 )
@@ -65,23 +68,24 @@ NOT_RUN = (
 # Run by `make test-docs` only.
 SLOW = (
     Rule(D + r"(quick-start|own-data|evaluation)\.md", r"glrg (demo|train|evaluate|score|caption runs)", "minutes"),
-    Rule(
-        D + r".*", r"glrg (train|train-encoder (?!bundle)|evaluate|export|explain|glove|serve|report|ablate)", "minutes"
-    ),
+    Rule(D + r".*", r"glrg (train|evaluate|export|explain|glove|serve|report|ablate|recap)", "minutes"),
     Rule(D + r".*", r"python -m export", "minutes"),
     Rule(D + r".*", r"glrg world .*--stories", "a minute"),
     Rule(D + r".*", r"glrg caption runs/a data/world", "after training"),
     Rule(r"README\.md", r"glrg (train|evaluate) .*(runs/a|data/msrvtt)|glrg serve", "minutes"),
     Rule(D + r"export\.md", r"python:", "after exports"),
     Rule(D + r"release-bridge\.md", r"glrg", "a made-up release: downloaded, converted, captioned, scored"),
-    Rule(D + r"explain\.md", r"python:", "half a minute"),
+    Rule(D + r"(explain|long-video)\.md", r"python:", "half a minute"),
+    Rule(D + r"recap\.md", r"glrg data import stories", "after rendering"),
 )
 
-# command -> options that make it small: added, or put in the place of the page's.
+# command -> options that make it small: put in the place of the page's, or added unless they begin with "=".
 SMALL: dict[str, tuple[str, ...]] = {
     "glrg train": ("--epochs", "1", "--set", "train.batch_size=4", "--set", "model.hidden_size=16"),
     "glrg train-encoder": ("--epochs", "1", "--set", "draws=1"),
-    "glrg world": ("--clips", "10"),
+    "glrg world": ("--clips", "10", "=--stories", "4", "=--minutes", "0.5", "=--segment-seconds", "12"),
+    "glrg recap train": ("--steps", "2"),
+    "glrg recap run": ("--segment-seconds", "12"),
     "glrg extract": ("--workers", "1"),
     "glrg caption": ("--workers", "1"),
     "glrg zoo": ("--from", "../release"),
@@ -93,4 +97,12 @@ CALLED: dict[str, dict[str, str]] = {
     "docs/world.md": {"runs/a": "runs/mine"},
     "docs/release-bridge.md": {"features.h5": "release.h5"},
     "docs/extraction.md": {"ENC": "runs/encoder", "CAPTIONER": "runs/mine"},
+}
+
+# page -> commands that come before its first one, when the long ones are run.
+BEFORE: dict[str, tuple[str, ...]] = {
+    "docs/reports.md": (
+        "glrg train --data data/msrvtt --out runs/a --recipe dxe",
+        "glrg train --data data/msrvtt --out runs/b --recipe xe",
+    ),
 }

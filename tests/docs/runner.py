@@ -88,10 +88,10 @@ def small(words: list[str]) -> list[str]:
         if words[: len(start)] != start or "bundle" in words or "--resume" in words or "--help" in words:
             continue
         for place in range(0, len(extra), 2):
-            option, value = extra[place : place + 2]
+            option, value = extra[place].removeprefix("="), extra[place + 1]
             if option in words and option != "--set":
                 words[words.index(option) + 1] = value
-            else:
+            elif not extra[place].startswith("="):
                 words = [*words, option, value]
     return words
 

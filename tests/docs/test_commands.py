@@ -22,6 +22,7 @@ FOREIGN = {
     *("--runner", "--direct_num_workers", "--direct_running_mode", "--flink_master", "--environment_type"),
     *("--environment_config", "--job_endpoint", "--project", "--region", "--temp_location", "--sdk_container_image"),
     "--signal",
+    "--a",
 }
 PLANNED = {"docs", "test-docs"}  # targets of the Makefile
 # Words that the pages use for a value of one's own.
@@ -91,10 +92,9 @@ def known_options() -> set[str]:
             for action in leaf._actions:
                 if action.help is not argparse.SUPPRESS:
                     found.update(action.option_strings)
-    for script in (*(pages.ROOT / "benchmarks").glob("*.py"), *(pages.ROOT / "tests").rglob("*.py")):
-        found.update(re.findall(r"add_argument\(\s*\"(--[a-z-]+)\"", script.read_text("utf-8")))
-    for script in (pages.ROOT / "export").rglob("*.py"):
-        found.update(re.findall(r"add_argument\(\s*\"(--[a-z-]+)\"", script.read_text("utf-8")))
+    for room in ("benchmarks", "tests", "training", "export", "glrg_tf", "examples"):
+        for script in (pages.ROOT / room).rglob("*.py"):
+            found.update(re.findall(r"add_argument\(\s*\"(--[a-z-]+)\"", script.read_text("utf-8")))
     return found
 
 

@@ -27,6 +27,8 @@ def test_the_page_does_what_it_says(page, prepared, tmp_path, monkeypatch):
     todo, names, folder = chosen(page), {"__name__": page}, tmp_path / "desk"
     desk.copy(prepared, folder, plan.CALLED.get(page, {}))
     worker, wrong = runner.Runner(folder, names), []
+    if EVERYTHING:
+        todo = [*(runner.Step(page, 0, text, False, "run", "") for text in plan.BEFORE.get(page, ())), *todo]
     for step in todo:
         said = worker.run(step)
         if said:
