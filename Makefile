@@ -46,7 +46,9 @@ test-faults: $(READY)
 test-tfio:
 	@if ! [ -x .venv-tfio/bin/python ]; then python3.11 -m venv .venv-tfio; fi
 	.venv-tfio/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-tfio.txt
-	GLRG_TFIO_MUST_WORK=1 PYTHONPATH=. .venv-tfio/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/tfio
+	.venv-tfio/bin/python tests/tfio/ffmpeg4.py .venv-tfio/ffmpeg4
+	GLRG_TFIO_MUST_WORK=1 PYTHONPATH=. LD_LIBRARY_PATH=$(CURDIR)/.venv-tfio/ffmpeg4 \
+	  .venv-tfio/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/tfio
 
 # Apache Beam wants an older protobuf than ours (TensorFlow 2.21 takes both): an environment of its own.
 test-beam:

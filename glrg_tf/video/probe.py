@@ -50,7 +50,21 @@ def probe(path: str | os.PathLike[str], limits: Limits | None = None, *, exact: 
     Raises:
         VideoError: the file is not a video, holds no frame that can be decoded, or is past a limit.
     """
-    limits = limits or Limits()
+    return survey(path, limits or Limits(), exact=exact).probe
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """A probe, and what else was seen on the way."""
+
+    probe: VideoProbe
+    orientation: Orientation
+    timing: Timing
+    stream: int  # place among the video streams of the file
+
+
+def survey(path: str | os.PathLike[str], limits: Limits, *, exact: bool = False) -> Survey:
+    """See `probe`."""
     deadline = time.monotonic() + limits.max_seconds
     index = read_packet_index(path, limits, deadline)
     by_packets = index.exact and not exact
@@ -66,7 +80,9 @@ def probe(path: str | os.PathLike[str], limits: Limits | None = None, *, exact: 
             raise no_frame(source)
         timing = timing_of(source, np.sort(index.pts) if by_packets else pts)
         check_duration(source.path, timing, limits)
-        return describe(source, orientation, size, timing, "packets" if by_packets else "decoded")
+        facts = describe(source, orientation, size, timing, "packets" if by_packets else "decoded")
+        place = [stream.index for stream in source.container.streams.video].index(source.stream.index)
+        return Survey(facts, orientation, timing, place)
 
 
 def describe(

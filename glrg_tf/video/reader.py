@@ -12,6 +12,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,7 @@ def read_frames(
     *,
     max_side: int | None = None,
     limits: Limits | None = None,
+    backend: Literal["pyav", "tfio"] = "pyav",
 ) -> Frames:
     """Reads some frames of a video.
 
@@ -69,15 +71,18 @@ def read_frames(
             Numbers given outright that lie past the end are left out with a warning.
         max_side: shrink pictures whose longer side is more pixels than this (antialiased); never enlarges.
         limits: what the file may cost; the defaults of `Limits` without it.
+        backend: who decodes; "tfio" is for an environment of its own (tfio_reader.py) and takes no `max_side`.
 
     Returns:
         The frames, each once, in rising order. A damaged or cut file gives what can be decoded, and a warning.
 
     Raises:
         VideoError: not a video, no frame that can be decoded, or past a limit.
-        ConfigError: `select` asks for frames that cannot be, or `max_side` is below 1.
+        ConfigError: `select` asks for frames that cannot be, or `max_side` is below 1; the backend cannot work here.
     """
     limits = limits or Limits()
+    if backend != "pyav":
+        return _read_by_tfio(path, select, max_side, limits, backend)
     if max_side is not None and max_side < 1:
         raise ConfigError(f"max_side must be at least 1 pixel, not {max_side}")
 
@@ -132,6 +137,20 @@ def frame_numbers(select: Select, frame_count: int) -> NDArray[np.int64]:
     if chosen.size and (chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= frame_count):
         raise ConfigError(f"frames must be whole numbers from 0 to {frame_count - 1}, not {chosen.ravel()[:5]}…")
     return np.unique(chosen).astype(np.int64)
+
+
+def _read_by_tfio(
+    path: str | os.PathLike[str], select: Select, max_side: int | None, limits: Limits, backend: str
+) -> Frames:
+    from glrg_tf.video import tfio_reader
+
+    if backend != "tfio":
+        raise ConfigError(f"unknown video backend '{backend}'", where="backend", remedy="of pyav, tfio")
+    if max_side is not None:
+        raise ConfigError("the backend 'tfio' does not shrink pictures", where="max_side", remedy="leave it out")
+    seen, indices, images = tfio_reader.decode(path, limits, lambda count: frame_numbers(select, count))
+    times, count = seen.timing.seconds[indices], seen.probe.frames
+    return Frames(indices, images, times, count, count, len(indices), seen.probe)
 
 
 def _frames(reading: Reading, expected: int, select: Select) -> Frames:
