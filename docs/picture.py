@@ -1,7 +1,7 @@
 """Makes docs/images/readme.png: a clip that nobody trained on, what `world-nano` says of it, and where it looked.
 
 glrg world --out data/world --clips 800
-python docs/picture.py data/world world00059 yellow house grass sandy
+python docs/picture.py data/world world00059 yellow car grass sandy
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import numpy as np
 
 from glrg_tf.explain.captioners import load_captioner
+from glrg_tf.explain.overlay import stills
 from glrg_tf.explain.video import Explainer, ExplainSettings
 from glrg_tf.video.reader import read_frames
 from glrg_tf.video.sampling import uniform_positions
@@ -40,15 +40,9 @@ def main(world: str, name: str, *words: str) -> None:
     for axis, image, seconds in zip(axes[0], frames.images, frames.timestamps, strict=True):
         axis.imshow(image)
         axis.set_title(f"{seconds:.1f} s", fontsize=9, color="gray")
+    looked = {said[number]: image for number, image in stills(explanation, path)}
     for axis, word in zip(axes[1], words, strict=False):
-        maps = explanation.maps[:, said.index(word)]  # (frames, rows, columns), 0..1
-        best = int(np.argmax(explanation.raw[:, said.index(word)].reshape(len(maps), -1).max(axis=1)))
-        shown = read_frames(path, lambda count, at=int(explanation.frames[best]): np.array([at])).images[0]
-        height, width = shown.shape[:2]
-        axis.imshow(shown)
-        axis.imshow(
-            maps[best], cmap="turbo", alpha=0.55, vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="bilinear"
-        )
+        axis.imshow(looked[word])
         axis.set_title(f"“{word}”", fontsize=11)
     for axis in axes.ravel():
         axis.axis("off")
