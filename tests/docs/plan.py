@@ -32,7 +32,7 @@ PAGES = (
     *("docs/explain.md", "docs/export.md", "docs/extraction.md", "docs/gpu.md", "docs/performance.md"),
     *("docs/release-bridge.md", "docs/serving.md", "docs/training.md", "docs/video.md", "docs/visual-glove.md"),
     *("docs/world.md", "docs/LOG.md", "docs/index.md", "docs/quick-start.md", "docs/own-data.md", "docs/evaluation.md"),
-    *("docs/extending.md", "docs/troubleshooting.md", "docs/comparison.md", "docs/model-cards.md"),
+    *("docs/extending.md", "docs/troubleshooting.md", "docs/comparison.md", "docs/model-cards.md", "docs/glrg-plus.md"),
     *("docs/command-line.md", "docs/reports.md", "docs/reproduce.md", "docs/glrg-plus.md", "docs/long-video.md"),
     *("docs/recap.md", "CONTRIBUTING.md"),
 )
@@ -46,6 +46,7 @@ NOT_RUN = (
     Rule(D + r"backbones\.md", r"glrg|python:", "published weights of 40 to 360 MB: tests/convert"),
     Rule(D + r"extraction\.md", r"cat > mobilenet|glrg (train|report).*(runs/real)", "a classifier of 3.6 MB, an hour"),
     Rule(D + r"serving\.md", r"cd exported|python |curl -d|\{", "TF Serving: tests/serving/test_tf_serving.py"),
+    Rule(D + r"serving\.md", r"glrg serve (runs/a --encoder|exported)", "needs an export: tests/serving"),
     Rule(D + r"serving\.md", r"curl -F", "a running server: tests/serving/test_caption.py"),
     Rule(D + r"export\.md", r"TF=|cc |\./caption|saved_model_cli", "a C compiler: tests/export/test_runtimes.py"),
     Rule(
@@ -62,6 +63,7 @@ NOT_RUN = (
     Rule(D + r"long-video\.md", r"glrg data import", "data sets of others: tests/data"),
     Rule(D + r"(long-video|recap)\.md", r"glrg recap run runs/recap", "a longer training: tests/recap/test_run_cli.py"),
     Rule(D + r"command-line\.md", r"glrg", "tests/test_cli_dry_run.py, tests/test_cli_completion.py"),
+    Rule(D + r"glrg-plus\.md", r"glrg", "an hour: tests/training/test_ingredients.py"),
     Rule(D + r"world\.md", r"glrg ablate|glrg world --out data/hour", "an hour: tests/training/test_ablation.py"),
 )
 

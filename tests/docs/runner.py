@@ -7,8 +7,12 @@ import io
 import os
 import pathlib
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from typing import NamedTuple
 
 from glrg_cli.main import main
@@ -97,11 +101,38 @@ def small(words: list[str]) -> list[str]:
 
 
 def run_glrg(command: pages.Command) -> str:
+    """Runs a `glrg` line, made small; returns "" or what went wrong."""
     said, result = io.StringIO(), io.StringIO()
     words = small(command.words)
+    if words[1] == "serve":
+        return _serve(words)
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(result):
         code = main(words[1:])
     return "" if code == 0 else f"exit code {code} of `{' '.join(words)}`\n{said.getvalue()[-1500:]}"
+
+
+def _serve(words: list[str]) -> str:
+    """Starts a server in a process of its own, waits until it is ready, stops it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, "PYTHONPATH": str(pages.ROOT)}
+    command = [sys.executable, "-m", "glrg_cli", *words[1:], "--port", str(port)]
+    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+                if answer.status == 200:
+                    server.send_signal(signal.SIGTERM)
+                    code = server.wait(60)
+                    return "" if code in (0, 130) else f"ended with {code}"
+            if server.poll() is not None:
+                break
+            time.sleep(1)
+        server.kill()
+        return f"never ready\n{server.communicate()[1][-1500:]}"
+    finally:
+        server.kill()
 
 
 def _python(step: Step, names: dict[str, object]) -> str:
