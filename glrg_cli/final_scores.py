@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glrg_cli.common import Console
+from glrg_cli.report_run_scores import keep_scores
 from glrg_tf.io import atomic
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def evaluation_split(dataset: CaptionDataset) -> str | None:
 def score_phases(plan: TrainingPlan, best: Mapping[str, Path], console: Console) -> dict[str, Any] | None:
     """Scores the best captioner of each phase, writes the run's score files and prints the table.
 
-    Writes `scores.json` and `predictions_<split>.json` into every phase's folder, and those of the last phase into
-    the run's.
+    Writes `scores.json`, `predictions_<split>.json` and `video_scores.json` into every phase's folder, and the first
+    two of the last phase into the run's.
 
     Returns:
         {"split", "phases": {phase: {"scores", "intervals"}}}, None where the dataset has no split to judge on.
@@ -42,6 +43,7 @@ def score_phases(plan: TrainingPlan, best: Mapping[str, Path], console: Console)
     if split is None:
         console.warning("neither test nor val has features: the run is not scored")
         return None
+    captions_of = {record.id: record.captions for record in plan.dataset.records(split)}
     phases: dict[str, Any] = {}
     for phase, folder in best.items():
         console.info(f"{phase}: captioning and scoring {split}")
@@ -51,6 +53,9 @@ def score_phases(plan: TrainingPlan, best: Mapping[str, Path], console: Console)
         for target in {plan.folder(phase), plan.run}:  # type: ignore[arg-type]
             atomic.write_json(target / f"predictions_{split}.json", evaluation.predictions_json())
             atomic.write_json(target / "scores.json", {"split": split, **phases[phase]})
+        references = {name: captions_of[name] for name in evaluation.predictions}
+        texts = {name: caption.text for name, caption in evaluation.predictions.items()}
+        keep_scores(plan.folder(phase), references, texts, evaluation.scores)  # type: ignore[arg-type]
     document = {"split": split, "phases": phases}
     if len(phases) > 1:
         atomic.write_json(plan.run / "scores.json", document)

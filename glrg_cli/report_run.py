@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def read_run(folder: Path, name: str) -> RunReport:
     return RunReport(name, folder, config, phases)
 
 
-def short_names(folders: list[Path]) -> list[str]:
+def short_names(folders: Sequence[Path]) -> list[str]:
     """The shortest ends of the paths that tell the runs apart."""
     resolved = [folder.resolve() for folder in folders]
     depth = 1

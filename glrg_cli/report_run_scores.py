@@ -15,6 +15,7 @@ from glrg_tf.errors import GlrgError
 from glrg_tf.io import atomic, documents
 from glrg_tf.metrics.coco import CocoScores, score_captions
 
+FILE = "video_scores.json"
 _VERSION = 1
 
 
@@ -29,15 +30,24 @@ def cached_scores(folder: Path, references: Mapping[str, Sequence[str]], predict
     Raises:
         GlrgError: what scoring raises.
     """
-    text = json.dumps([_VERSION, {key: list(value) for key, value in references.items()}, dict(predictions)])
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    file = folder / "video_scores.json"
-    found = _read(file, digest)
+    found = _read(folder / FILE, _digest(references, predictions))
     if found is None:
         found = score_captions(references, predictions)
         with contextlib.suppress(OSError):
-            atomic.write_json(file, {"sha256": digest, **_to_json(found)})
+            keep_scores(folder, references, predictions, found)
     return found
+
+
+def keep_scores(
+    folder: Path, references: Mapping[str, Sequence[str]], predictions: Mapping[str, str], scores: CocoScores
+) -> None:
+    """Writes FOLDER/video_scores.json, where `cached_scores` finds them."""
+    atomic.write_json(folder / FILE, {"sha256": _digest(references, predictions), **_to_json(scores)})
+
+
+def _digest(references: Mapping[str, Sequence[str]], predictions: Mapping[str, str]) -> str:
+    text = json.dumps([_VERSION, {key: list(value) for key, value in references.items()}, dict(predictions)])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _to_json(scores: CocoScores) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,22 +48,53 @@ def run(args: argparse.Namespace, console: Console) -> int:
     folders = [Path(run) for run in args.runs]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("a run is named twice", where="RUN", remedy="name each once")
+    out = Path(args.out) if args.out else folders[0] / "report.html"
+    frames = None if args.no_frames else args.workers or 0
+    runs = write_page(
+        folders, out, console, data=args.data, captions=args.captions, frame_workers=frames, title=args.title
+    )
+    size = out.stat().st_size / 2**20
+    console.info(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {size:.1f} MiB")
+    console.result({"out": str(out), "runs": [_brief(report) for report in runs]})
+    return 0
+
+
+def write_page(
+    folders: Sequence[Path],
+    out: Path,
+    console: Console,
+    *,
+    data: str | None = None,
+    captions: int = 6,
+    frame_workers: int | None = 0,
+    title: str | None = None,
+) -> list[RunReport]:
+    """Writes the page of some runs and returns what it tells.
+
+    Args:
+        folders: of the runs.
+        out: the page.
+        console: for progress and warnings.
+        data: dataset folder; None takes that of each run.
+        captions: best and worst shown, each.
+        frame_workers: processes that read videos, 0 for one a core; None shows no frames.
+        title: head of the page.
+
+    Raises:
+        GlrgError: something else than a captioning run, or damaged files.
+    """
     runs = [read_run(folder, name) for folder, name in zip(folders, short_names(folders), strict=True)]
-    _open_datasets(args.data, runs, console)
+    _open_datasets(data, runs, console)
     _score(runs, console)
 
     from glrg_cli import report_runs_page
 
-    shown = report_runs_page.choose(runs, args.captions)
-    if not args.no_frames and runs[0].dataset is not None:
-        _add_frames(shown, runs[0].dataset, args.workers, console)
-    title = args.title or (f"Run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs compared")
-    page = report_runs_page.render(title, runs, shown)
-    out = Path(args.out) if args.out else folders[0] / "report.html"
-    atomic.write_text(out, page)
-    console.info(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {len(page) / 2**20:.1f} MiB")
-    console.result({"out": str(out), "runs": [_brief(report) for report in runs]})
-    return 0
+    shown = report_runs_page.choose(runs, captions)
+    if frame_workers is not None and runs[0].dataset is not None:
+        _add_frames(shown, runs[0].dataset, frame_workers or None, console)
+    head = title or (f"Run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs compared")
+    atomic.write_text(out, report_runs_page.render(head, runs, shown))
+    return runs
 
 
 def _open_datasets(named: str | None, runs: list[RunReport], console: Console) -> None:

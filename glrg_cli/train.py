@@ -17,7 +17,7 @@ from glrg_cli import train_inputs, train_plan
 from glrg_cli.common import Console
 from glrg_cli.parser import integer, nearest
 from glrg_tf.data.dataset import read_description
-from glrg_tf.errors import CheckpointError, ConfigError, DataError
+from glrg_tf.errors import CheckpointError, ConfigError, DataError, GlrgError
 from training import config as training_config
 from training import distribution
 from training.determinism import make_deterministic
@@ -109,6 +109,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     console.interrupt_note = f"training is done; `glrg evaluate {plan.run} --data {args.data}` scores it"
     scores = score_phases(plan, best, console)
+    _report(plan, console)
     last = list(best)[-1]
     console.info(f"captioner: {plan.run} (checkpoint {best[last]})")
     if plan.encoder is not None:
@@ -192,6 +193,19 @@ def _check_features(plan: TrainingPlan) -> tuple[dict[str, tuple[int, int]], Cap
             split.features()
             counts[name] = (len(split.records), sum(len(captions) for captions in split.captions))
     return counts, model
+
+
+def _report(plan: TrainingPlan, console: Console) -> None:
+    """Writes RUN/report.html; a page that cannot be written is no reason to fail after hours of training."""
+    from glrg_cli.report_runs import write_page
+
+    page = plan.run / "report.html"
+    try:
+        write_page([plan.run], page, console, data=str(plan.dataset.folder))
+    except (GlrgError, OSError) as error:
+        console.warning(f"no report: {error}; `glrg report {plan.run}` tries again")
+    else:
+        console.info(f"report: {page}")
 
 
 def _train(

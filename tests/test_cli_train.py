@@ -54,6 +54,8 @@ def test_the_curriculum_ends_with_scores_and_the_run_is_a_captioner(dataset, cap
         assert (run / name).is_file()
         assert (run / "phases" / "dxe" / name).is_file()
     assert len((run / "phases" / "xe" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert "<h2>Differences</h2>" in (run / "report.html").read_text("utf-8")
+    assert (run / "phases" / "dxe" / "video_scores.json").is_file()
 
     scored = document(capsys, "evaluate", run, "--data", dataset, "--split", "test", "--out", tmp_path / "s.json")
     assert scored["scores"] == pytest.approx(final["phases"]["dr"]["scores"])
