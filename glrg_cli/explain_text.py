@@ -31,7 +31,8 @@ def show(explanation: Explanation, console: Console) -> None:
     time = "second" if explanation.frame_rate else "position"
     console.table("", ("word", "ln p", time, "x,y", "driven by (nats lost without it)"), rows)
     if not explanation.has_maps:
-        console.info("no stream has a map of frames: when and why, but not where")
+        told = "why" if explanation.pooled else "when and why"
+        console.info(f"without frames and a map of them this tells {told}, not where")
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:
