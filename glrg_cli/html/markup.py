@@ -52,7 +52,7 @@ def join(*parts: Part) -> Html:
     return Html("".join(_pieces(parts)))
 
 
-def page(title: str, *body: Part, lead: Part = None, css: str = "", script: str = "") -> str:
+def page(title: str, *body: Part, lead: Part = None, css: str = "", script: str = "", policy: str = "") -> str:
     """A whole document that loads nothing.
 
     Args:
@@ -61,8 +61,9 @@ def page(title: str, *body: Part, lead: Part = None, css: str = "", script: str 
         lead: what stands under the head.
         css: rules after the common ones.
         script: the one script the browser may run, at the end of the page; it must not hold "</script".
+        policy: further rules of the content security policy, such as "media-src blob:".
     """
-    policy = _POLICY
+    policy = "; ".join(filter(None, (_POLICY, policy)))
     if script:
         digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
         policy += f"; script-src 'sha256-{digest}'"

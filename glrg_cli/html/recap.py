@@ -38,7 +38,7 @@ def recap_page(recap: Recap, picture: Picture) -> str:
     segments = [
         _segment(recap, number, picture, only=len(recap.segments) == 1) for number in range(len(recap.segments))
     ]
-    return page(title, _finder(recap.segments), segments, lead=lead, css=CSS, script=SCRIPT)
+    return page(title, _finder(recap.segments), segments, lead=lead, css=CSS, script=SCRIPT, policy="media-src blob:")
 
 
 def _finder(segments: Iterable[Told]) -> Html:
@@ -53,10 +53,14 @@ def _finder(segments: Iterable[Told]) -> Html:
         blocks.append(tag("a", when, href=f"#s{told.window.index}", title=name, aria_label=name, style=style))
     label = "search all texts"
     box = tag("input", type="search", id="find", placeholder=f"{label}  ( / )", aria_label=label, autocomplete="off")
-    button = tag("button", "open or close all", type="button", id="all")
-    row = tag("div", box, button, class_="row script", hidden=True)
+    button = tag("button", "unfold", type="button", id="all", title="open or close all chapters")
+    # The reader's own file, which the page shows and sends nowhere.
+    pick = tag("input", type="file", id="pick", accept="video/*", aria_label="open the video to play along")
+    play = tag("label", "play along", pick, class_="pick", title="open the video file to play along")
+    row = tag("div", box, button, play, class_="row script", hidden=True)
+    film = tag("video", id="film", controls=True, hidden=True)
     found = tag("output", id="found", aria_live="polite", class_="script", hidden=True)
-    return tag("div", row, found, tag("nav", blocks, class_="bar-time", aria_label="chapters"), class_="find")
+    return tag("div", film, row, found, tag("nav", blocks, class_="bar-time", aria_label="chapters"), class_="find")
 
 
 def _segment(recap: Recap, number: int, picture: Picture, *, only: bool) -> Html:
@@ -78,7 +82,10 @@ def _clip(told: Told, data: bytes) -> Html:
     image = _image(data)
     when = tag("a", clock(told.window.start), class_="when", href=f"#c{told.window.index}")
     text = tag("span", _told(told), " ", _by_hand(told))
-    return tag("li", image, when, text, id=f"c{told.window.index}", class_="pictured" if image else None)
+    start = f"{told.window.start:.3f}"
+    return tag(
+        "li", image, when, text, id=f"c{told.window.index}", class_="pictured" if image else None, data_start=start
+    )
 
 
 def _told(told: Told) -> Html:

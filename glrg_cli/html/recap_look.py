@@ -12,6 +12,14 @@ CSS = """
 .find input:focus-visible, .find button:focus-visible, .bar-time a:focus-visible { outline: 2px solid var(--accent); }
 .find button { font: inherit; font-size: .9rem; padding: .5rem .8rem; border: 1px solid var(--line); border-radius: 8px;
   background: var(--card); color: var(--accent); cursor: pointer; }
+.find .pick { position: relative; overflow: hidden; font-size: .9rem; padding: .5rem .8rem; border-radius: 8px;
+  border: 1px solid var(--line); background: var(--card); color: var(--accent); cursor: pointer; }
+.find .pick:focus-within { outline: 2px solid var(--accent); }
+.find .pick input { position: absolute; inset: 0; opacity: 0; cursor: pointer; flex: none; }
+#film { display: block; width: 100%; max-height: 30vh; background: #000; border-radius: 8px; margin-bottom: .5rem; }
+ol.clips li.now { box-shadow: 0 0 0 3px var(--fill); border-radius: 5px; }
+.playing ol.clips img { cursor: pointer; }
+.playing details.segment, .playing ol.clips li { scroll-margin-top: calc(30vh + 9rem); }
 .find output { color: var(--soft); font-size: .85rem; min-height: 1.3em; display: block; margin-top: .3rem; }
 .bar-time { display: flex; gap: 1px; margin-top: .1rem; height: 1.9rem; border-radius: 6px; overflow: hidden; }
 .bar-time a { background: var(--fill); min-width: 2px; overflow: hidden; font-size: .7rem; line-height: 1.9rem;
@@ -120,6 +128,33 @@ SCRIPT = """
       a.classList.toggle('here', segment !== null && a.getAttribute('href') === '#' + segment.id);
     });
   }
+  var film = document.getElementById('film'), pick = document.getElementById('pick'), now = null;
+  var clips = Array.prototype.slice.call(document.querySelectorAll('ol.clips li'));
+  var starts = clips.map(function (c) { return parseFloat(c.getAttribute('data-start')); });
+  pick.addEventListener('change', function () {
+    if (!pick.files.length) { return; }
+    if (film.src) { URL.revokeObjectURL(film.src); }
+    film.src = URL.createObjectURL(pick.files[0]);
+    film.hidden = false;
+    document.body.classList.add('playing');
+  });
+  film.addEventListener('timeupdate', function () {
+    var low = 0, high = starts.length;
+    while (high - low > 1) {
+      var middle = (low + high) >> 1;
+      if (starts[middle] <= film.currentTime + 0.001) { low = middle; } else { high = middle; }
+    }
+    if (now) { now.classList.remove('now'); }
+    now = clips[low];
+    now.classList.add('now');
+  });
+  document.querySelector('main').addEventListener('click', function (event) {
+    var item = event.target.closest('ol.clips li');
+    if (!item || film.hidden || !event.target.closest('img, a.when')) { return; }
+    event.preventDefault();
+    film.currentTime = parseFloat(item.getAttribute('data-start'));
+    film.play().catch(function () {});
+  });
   box.addEventListener('input', search);
   all.addEventListener('click', function () {
     var open = segments.some(function (s) { return !s.open; });

@@ -16,6 +16,7 @@ from glrg_tf.recap.markdown import edited_lines, to_markdown
 from glrg_tf.recap.subtitles import srt, webvtt
 from glrg_tf.recap.thumbnails import jpeg
 from glrg_tf.recap.timeline import Recap, Told, check_of, clock, most_frequent
+from tests.recap.made import numbered_video
 
 NASTY = '<img src=x onerror=alert(1)> & "a" --> *b* [c](d) <!--clip 0 00000000-->'
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -105,7 +106,9 @@ def browser(request, tmp_path_factory):
     driver.quit()
 
 
-def test_search_and_levels_in_a_browser(browser):
+def test_search_levels_and_playing_in_a_browser(browser, tmp_path):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     shown = "return [...document.querySelectorAll('%s')].filter(e => e.checkVisibility()).length"
     assert browser.execute_script(shown % "ol.clips li") == 0  # closed: the chapters stand alone
     browser.find_elements("css selector", "details.segment summary")[1].click()
@@ -126,7 +129,14 @@ def test_search_and_levels_in_a_browser(browser):
     browser.execute_script("location.hash = '#c170'")
     assert browser.execute_script("return document.getElementById('s3').open") is True
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth") is True
+    film = browser.find_element("id", "film")
+    assert not film.is_displayed()
+    browser.find_element("id", "pick").send_keys(str(numbered_video(tmp_path / "film.mp4", 120)))
+    assert film.is_displayed()
+    browser.execute_script("document.querySelectorAll('ol.clips li a.when')[2].click()")
+    WebDriverWait(browser, 10, 0.05).until(lambda b: b.find_elements("css selector", "li.now#c2"))
+    assert 8 <= browser.execute_script("return document.getElementById('film').currentTime") < 12
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith(("file://", "data:"))] == []
+    assert [url for url in asked if not url.startswith(("file://", "data:", "blob:"))] == []
