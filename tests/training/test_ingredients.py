@@ -91,9 +91,11 @@ def test_tables_are_written_and_trainings_planned(study, world, capsys):
     assert planned["jobs"] == planned["missing"] == 3 * 6  # the recipe's own settings: other trainings
 
 
-def test_recipes_decode_as_the_study_says():
-    for name, plain in (("glrg-plus", "glrg"), ("world-plus", "world")):
-        config = get_recipe(name).config
-        used = (config.decoding_beam, config.decoding_selection, config.decoding_word_bias)
-        assert used == tuple(ingredients._PLUS[key] for key in ("beam_size", "selection", "word_bias"))
-        assert config.dr == get_recipe(plain).config.dr
+def test_recipes_train_as_before_and_decode_by_content():
+    for name, plain, beam in (("glrg-plus", "glrg", 14), ("world-plus", "world", 10)):
+        config, before = get_recipe(name).config, get_recipe(plain).config
+        used = {"beam_size": config.decoding_beam, "selection": config.decoding_selection}
+        used["word_bias"] = config.decoding_word_bias
+        assert used == {**ingredients._PLUS, "beam_size": beam}
+        assert (config.dxe, config.dr, config.model) == (before.dxe, before.dr, before.model)
+        assert get_recipe(name).sized == get_recipe(plain).sized

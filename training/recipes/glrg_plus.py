@@ -14,14 +14,14 @@ from training.config import RunConfig
 from training.recipes.base import Recipe, run_config
 
 
-def decoded_by_content(config: RunConfig) -> RunConfig:
+def decoded_by_content(config: RunConfig, beam: int) -> RunConfig:
     """The same training, whose captioners steer their search by foretold words and choose by foretold n-grams."""
-    return dataclasses.replace(config, decoding_beam=14, decoding_selection="content", decoding_word_bias=0.5)
+    return dataclasses.replace(config, decoding_beam=beam, decoding_selection="content", decoding_word_bias=0.5)
 
 
 RECIPE = Recipe(
     "glrg-plus",
     "glrg, decoded by what the features foretell of the captions: the best scores",
     ("dxe", "dr"),
-    decoded_by_content(run_config()),
+    decoded_by_content(run_config(), beam=14),
 )
