@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks import machine
 
 MINUTES = (6, 60)
-_TEXTS = ("recap.json", "recap.md", "recap.html", "chapters.vtt", "clips.vtt", "clips.srt")
+_TEXTS = ("recap.json", "recap.md", "recap.html", "chapters.vtt", "chapters.srt", "clips.vtt", "clips.srt")
 _JOURNAL = ("clips.jsonl", "rows.f32", "thumbs.bin", "texts.jsonl")
 _POLL = 0.2  # seconds
 

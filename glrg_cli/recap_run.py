@@ -24,7 +24,8 @@ tells clips only. Memory does not grow with the video. A run that was interrupte
 the same command. Texts edited in recap.json or recap.md, or given with --edits, are kept; what depends on them is told
 anew.
 
---out holds recap.html (timeline with pictures and search), recap.json, recap.md, chapters.vtt, clips.vtt, clips.srt."""
+--out holds recap.html (timeline with pictures and search), recap.json, recap.md, and chapters and clips as .vtt
+and .srt."""
 EXAMPLES = """\
 examples:
   glrg recap run runs/recap hour.mp4 --out hour

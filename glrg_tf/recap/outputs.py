@@ -10,13 +10,14 @@ from glrg_tf.recap.recursion import RECAP_JSON, RECAP_MD
 from glrg_tf.recap.subtitles import srt, webvtt
 from glrg_tf.recap.timeline import Recap
 
-CHAPTERS, SUBTITLES, SRT = "chapters.vtt", "clips.vtt", "clips.srt"
+CHAPTERS, CHAPTERS_SRT, SUBTITLES, SRT = "chapters.vtt", "chapters.srt", "clips.vtt", "clips.srt"
 
 
 def write_texts(recap: Recap, folder: Path) -> list[Path]:
     """Writes every file of texts into an existing folder; returns their paths."""
     files = {
         CHAPTERS: webvtt(recap.segments, recap.summary.text if recap.summary else ""),
+        CHAPTERS_SRT: srt(recap.segments),
         SUBTITLES: webvtt(recap.clips),
         SRT: srt(recap.clips),
     }

@@ -25,7 +25,7 @@ def test_a_plain_captioner_tells_clips_and_chapters(video, tmp_path, capsys):
     assert (result["clips"], result["segments"], result["summary"], result["told"]["clip"]) == (6, 2, None, 6)
     assert "tells clips only" in printed.err and "0:00:12" in printed.err
     assert sorted(file.name for file in out.iterdir() if file.is_file()) == sorted(
-        ["recap.html", "recap.json", "recap.md", "chapters.vtt", "clips.vtt", "clips.srt"]
+        ["recap.html", "recap.json", "recap.md", "chapters.vtt", "chapters.srt", "clips.vtt", "clips.srt"]
     )
     value = json.loads((out / "recap.json").read_text())
     assert all(entry["text"] for entry in value["clips"] + value["segments"])
