@@ -13,6 +13,7 @@ import griffe
 
 _EXAMPLE = re.compile(r"^( *)Example:\n((?:\1 +\S.*\n?|\s*\n)+)", re.MULTILINE)
 _COLUMNS = re.compile(r"\S {2,}\S")  # two words a wide gap apart: a drawn table
+_TAG = re.compile(r"`[^`\n]*`|<\w+>")  # a word of ours (<end>), unless it is marked as code already
 _COMMENT = re.compile(r"^[^#\"']*(?:(?:\"[^\"]*\"|'[^']*')[^#\"']*)*#\s*(.+)$")
 
 
@@ -22,7 +23,7 @@ class ReadablePages(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Changes the docstring of one module, class or function."""
         if obj.docstring is not None:
-            text = _EXAMPLE.sub(_fenced, obj.docstring.value)
+            text = _EXAMPLE.sub(_fenced, _TAG.sub(_shown, obj.docstring.value))
             obj.docstring.value = "\n\n".join(_drawn(paragraph) for paragraph in text.split("\n\n"))
 
     def on_attribute(self, *, attr: griffe.Attribute, **_: Any) -> None:
@@ -30,7 +31,12 @@ class ReadablePages(griffe.Extension):
         if attr.docstring is None and attr.lineno and attr.parent is not None and attr.parent.is_class:
             found = _COMMENT.match(attr.lines_collection[attr.filepath][attr.lineno - 1])
             if found:
-                attr.docstring = griffe.Docstring(found[1].strip().capitalize() + ".", parent=attr)
+                text = _TAG.sub(_shown, found[1].strip())
+                attr.docstring = griffe.Docstring(text[:1].upper() + text[1:] + ".", parent=attr)
+
+
+def _shown(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith("`") else f"`{found[0]}`"
 
 
 def _fenced(found: re.Match[str]) -> str:

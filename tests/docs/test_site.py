@@ -24,7 +24,9 @@ SOME = ("index.html", "extending.html", "performance.html", "api/captioner.html"
 
 def test_every_page_is_in_the_navigation():
     text = (pages.ROOT / "mkdocs.yml").read_text("utf-8")
-    named = set(re.findall(r"[\w/-]+\.md", text.partition("nav:")[2]))
+    listed = re.findall(r"[\w/-]+\.md", text.partition("nav:")[2])
+    named = set(listed)
+    assert len(listed) == len(named), "a page stands in the navigation twice"
     there = {str(path.relative_to(pages.ROOT / "docs")) for path in (pages.ROOT / "docs").rglob("*.md")}
     assert named <= there, f"mkdocs.yml names what is not there: {sorted(named - there)}"
     if there - named:
