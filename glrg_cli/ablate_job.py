@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _await_close(closed: threading.Event) -> None:
-    while sys.stdin.buffer.read(1):
+    # Not through sys.stdin: a thread that waits inside it when the interpreter ends makes it abort.
+    while os.read(sys.stdin.fileno(), 1):
         pass
     closed.set()

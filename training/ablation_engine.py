@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from glrg_tf.errors import CheckpointError, ConfigError, DataError, GlrgError
-from training.ablation import Job, missing_jobs
+from training.ablation import RESULT, Job, missing_jobs
 from training.ablation_job import EPOCHS, RUN, read_result, write_job
 
 LOG = "log.txt"
@@ -103,7 +103,7 @@ class Engine:
                 continue
             self._running.remove(running)
             running.log.close()
-            if code:
+            if code and not (running.folder / RESULT).is_file():
                 raise _failure(running, code)
             self.told("epochs", running.job, max(0, running.job.epochs - running.epochs))  # stopped early: all done
             self.told("done", running.job, read_result(running.folder)["scores"]["CIDEr"])

@@ -182,6 +182,18 @@ def awaited(condition, seconds=60):
     return condition()
 
 
+@pytest.mark.slow
+def test_trainings_as_processes(dataset, tmp_path, capsys):
+    from glrg_cli.main import main
+
+    words = ["--data", dataset, "--out", tmp_path / "s", "--seeds", "1", "--epochs", "1", "--jobs", "2", "--json"]
+    words += ["--recipe", "world", "--rows", "dxe,dxe-dr", *(word for change in SMALL for word in ("--set", change))]
+    assert main(["ablate", "entrance", *map(str, words)]) == 0
+    captured = capsys.readouterr()
+    assert [row["seeds"] for row in json.loads(captured.out)["rows"]] == [[1], [1]]
+    assert not list(tmp_path.glob("s/jobs/*/run")) and len(list(tmp_path.glob("s/jobs/*/captioner"))) == 1
+
+
 def test_tables_for_people(data, tmp_path):
     table = build("baseline", data, CONFIG, (1, 2))
     for row in table.rows[1:]:  # the first has no seed finished
