@@ -14,7 +14,6 @@ import hashlib
 import itertools
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 
 from glrg_tf.config import to_dict
 from glrg_tf.errors import ConfigError, VideoError
+from glrg_tf.io.lock import LOCK
 from glrg_tf.recap import frames
 from glrg_tf.recap.edits import Edits, merged, read_edits
 from glrg_tf.recap.hierarchy import CLIP, LEVELS, SEGMENT, VIDEO, Window
@@ -231,7 +231,9 @@ class Recursion:
                 raise ConfigError(what, where=found[0], remedy="choose another --out, or add --forget-edits")
         for path in outputs:
             path.unlink()
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if path.is_file() and path.name != LOCK:  # the lock is held by our caller
+                path.unlink()
 
     def _header(self) -> dict[str, Any]:
         return {
