@@ -1,8 +1,8 @@
 """Settings that follow from how much there is to train on: passes, patience, batch, captions a video, rare words.
 
-Two sizes were measured or published: 6,513 videos want 30 epochs of seeding (the paper), 347 want 75 (docs/LOG.md);
-in between and around lies a power law. Recipes made for one size (`world`) say so and are left alone, and whatever
-is set by hand stays.
+Recipes are written for 347 training videos, where 75 epochs of seeding are enough (docs/LOG.md); 6,513 videos want 30
+(the paper). In between and around lies a power law, and every recipe's epochs are scaled by it. Recipes made for one
+size (`world`) say so and are left alone, and whatever is set by hand stays.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def fit(config: RunConfig, videos: int, captions: int) -> tuple[RunConfig, dict[
 
 
 def seeding_epochs(videos: int) -> int:
-    """Passes of XE or DXE, to the nearest 5."""
+    """Passes of XE or DXE that the paper's recipes make, to the nearest 5."""
     epochs = _SMALL[1] * (_SMALL[0] / videos) ** _SLOPE
     return int(min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, 5 * round(epochs / 5))))
 
@@ -58,11 +58,11 @@ def _fit_phase(phase: PhaseConfig, videos: int, captions: int, *, seeding: bool)
     batch = min(phase.batch_size, max(4, videos // _STEPS))
     if not seeding:
         return dataclasses.replace(phase, batch_size=batch)  # its captions are samples: as many as asked for
-    epochs = seeding_epochs(videos)
+    scale = seeding_epochs(videos) / _SMALL[1]
     return dataclasses.replace(
         phase,
-        epochs=epochs,
-        patience=max(8, epochs // 5),
+        epochs=max(1, round(phase.epochs * scale)),
+        patience=max(8, round(phase.patience * scale)) if phase.patience else 0,
         batch_size=batch,
         captions_per_video=min(phase.captions_per_video, -(-captions // videos)),
     )
