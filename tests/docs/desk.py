@@ -14,7 +14,7 @@ import numpy as np
 
 from glrg_cli.main import main
 from glrg_tf.data.world.make import make_world
-from tests.data.made import msrvtt_folder, release_features
+from tests.data.made import coco, msrvtt_folder, release_features
 from tests.docs import pages
 from tests.zoo.made_release import write_release
 
@@ -91,6 +91,10 @@ def _tables(desk: pathlib.Path) -> None:
         for row in rows
     ]
     (desk / "clips.json").write_text(json.dumps(references), "utf-8")
+    captions = {"one": ["a red ball rolls", "a ball"], "two": ["a star falls in the snow", "a star sinks"]}
+    (desk / "references.json").write_text(json.dumps(coco(captions)), "utf-8")
+    said = [{"image_id": "one", "caption": "a ball rolls"}, {"image_id": "two", "caption": "a star falls"}]
+    (desk / "predictions.json").write_text(json.dumps(said), "utf-8")
 
 
 def _release(root: pathlib.Path) -> None:
