@@ -88,7 +88,7 @@ class Prepared:
     def decoding(self) -> DecodingConfig:
         """How val is captioned, and what the captioners do by default."""
         return DecodingConfig(
-            self.config.decoding_beam,
+            min(self.config.decoding_beam, self.config.model.vocabulary_size),  # tiny vocabularies fill no wide beam
             self.config.length_normalization,
             self.config.model.max_length - 2,
             self.config.decoding_selection,
