@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test demo lint docs clean venv test-docs test-faults test-tfio test-beam
+.PHONY: test demo lint docs clean venv test-docs test-faults test-distribution test-tfio test-beam
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -41,6 +41,11 @@ test-docs: $(READY)
 test-faults: $(READY)
 	$(BIN)/python -m tests.faults.mutations --flips 1000 --cuts 100
 	$(BIN)/python -m tests.faults.kills --kills 200
+
+# Training and evaluation by one device, two logical devices and two processes in full; `make test` does a few steps.
+test-distribution: $(READY)
+	$(BIN)/python -m tests.training.distributed_run --steps 50
+	$(BIN)/python -m tests.training.distributed_encoders --epochs 10
 
 # tensorflow-io's last release stands on TensorFlow 2.16 and Python 3.11: an environment of its own.
 test-tfio:

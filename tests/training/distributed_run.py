@@ -54,8 +54,9 @@ def train_one(world: str, run: str, way: str, phase: str, steps: int, start: str
     loop.steps.build_train_step = build
     captioner = VideoCaptioner.from_preset(best)
     shared_captions.CHUNK = 3  # six chunks of 16 videos
-    shared = evaluator.predict_split(captioner, plan.dataset, "train", strategy=strategy).captions
-    alone = evaluator.predict_split(captioner, plan.dataset, "train").captions
+    alone = shared = evaluator.predict_split(captioner, plan.dataset, "train").captions
+    if strategy is not None:
+        shared = evaluator.predict_split(captioner, plan.dataset, "train", strategy=strategy).captions
     return {
         "losses": losses[:steps],
         "weights": {name: value.tolist() for name, value in captioner.model.get_weights().items()},
@@ -148,6 +149,7 @@ def main() -> None:
         root = Path(scratch)
         world = write_world(root / "dataset")
         print("| phase | way | loss, largest difference | weights | captions |\n|---|---|---|---|---|")
+        wrong = 0
         for phase in PHASES:
             start = str(root / "dxe-one") if phase == "dr" else None
             reports = {way: run_way(world, root / f"{phase}-{way}", way, phase, args.steps, start) for way in WAYS}
@@ -157,6 +159,9 @@ def main() -> None:
                     loss, weights, same = difference(one, report)
                     words = "equal" if same else "DIFFERENT"
                     print(f"| {phase} | {way} | {loss:.1e} | {weights:.1e} | {words} |", flush=True)
+                    wrong += loss > 1e-5 or not same
+    if wrong:
+        sys.exit(f"{wrong} differ")
 
 
 if __name__ == "__main__":

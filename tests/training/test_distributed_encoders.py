@@ -16,7 +16,7 @@ from training.encoder_step import EncoderStep
 def test_two_devices_train_as_one(tmp_path):
     """Batch normalisation, dropout and augmentation on; batches of 5, so that the devices hold 2 and 3 places."""
     table = distributed_encoders.write_videos(tmp_path)
-    jobs = [(table, tmp_path / way, way, "short_range", 2) for way in ("one", "mirrored")]
+    jobs = [(table, tmp_path / way, way, "long_range", 2) for way in ("one", "mirrored")]
     ((one, mirrored),) = distributed_encoders.run_jobs(jobs)
     found = distributed_encoders.difference(one, mirrored)
     assert len(one["losses"]) == 6 and one["losses"][-1] < one["losses"][0]
