@@ -39,6 +39,7 @@ PAGES = (
 
 NOT_RUN = (
     Rule(ANY, r"make |source |cd /|git ", "sets up or runs the whole project"),
+    Rule(ANY, r"glrg demo", "seven minutes: `make demo`"),
     Rule(ANY, r"pip install|npm ", "installs from a package registry"),
     Rule(ANY, r"glrg train .*--strategy (mirrored|multiworker)", "several devices: tests/training"),
     Rule(D + r"distributed\.md", r"glrg train .*--resume", "after a training: tests/training/test_loop.py"),
@@ -71,7 +72,7 @@ NOT_RUN = (
 
 # Run by `make test-docs` only.
 SLOW = (
-    Rule(D + r"(quick-start|own-data|evaluation)\.md", r"glrg (demo|train|evaluate|score|caption runs)", "minutes"),
+    Rule(D + r"(quick-start|own-data|evaluation)\.md", r"glrg (train|evaluate|score|caption runs)", "minutes"),
     Rule(D + r".*", r"glrg (train|evaluate|export|explain|glove|serve|report|ablate|recap)", "minutes"),
     Rule(D + r".*", r"python -m export", "minutes"),
     Rule(D + r".*", r"glrg world .*--stories", "a minute"),
