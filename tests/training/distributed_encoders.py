@@ -6,12 +6,14 @@ python -m tests.training.distributed_encoders --epochs 10      a table for the t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ def train_one(table: str, run: str, way: str, kind: str, epochs: int) -> dict[st
     from glrg_tf.video.sampling import FramePlan
     from training import distribution, encoder_labels
     from training.encoder_config import EncoderTraining
+    from training.encoder_step import EncoderStep
     from training.encoders import EncoderTrainer
 
     strategy = None if way == "one" else distribution.make_strategy("mirrored" if way == "mirrored" else "multiworker")
@@ -60,19 +63,27 @@ def train_one(table: str, run: str, way: str, kind: str, epochs: int) -> dict[st
     settings = EncoderTraining(
         epochs=epochs, patience=0, batch_size=BATCH, draws=2, val_positions=2, workers=1, flip=True
     )
-    stream = StreamEncoder.build(spec, seed=1)
-    trainer = EncoderTrainer(stream, material, settings, FramePlan(short_frames=4), Path(run), strategy=strategy)
-    losses, step = [], trainer.step.__class__.__call__
+    losses: list[float] = []
+    call = EncoderStep.__call__
 
     def spied(self: Any, *inputs: Any) -> float:
-        losses.append(step(self, *inputs))
+        losses.append(call(self, *inputs))
         return losses[-1]
 
-    trainer.step.__class__.__call__ = spied  # type: ignore[method-assign]
+    def trainer_of(stop: Callable[[], bool] = lambda: False) -> EncoderTrainer:
+        stream = StreamEncoder.build(spec, seed=1)
+        plan = FramePlan(short_frames=4)
+        return EncoderTrainer(stream, material, settings, plan, Path(run), stop=stop, strategy=strategy)
+
+    EncoderStep.__call__ = spied  # type: ignore[method-assign]
     try:
-        trained = trainer.train()
+        if strategy is not None:  # replicas are stopped within the second epoch, and go on
+            with contextlib.suppress(KeyboardInterrupt):
+                trainer_of(lambda: len(losses) == 4).train()
+        trainer = trainer_of()
+        trained = trainer.train(resume=strategy is not None)
     finally:
-        trainer.step.__class__.__call__ = step  # type: ignore[method-assign]
+        EncoderStep.__call__ = call  # type: ignore[method-assign]
     found = EncoderBundle.load(run).streams[spec.name]
     probabilities, _ = trainer.predict(trainer.validation)
     return {

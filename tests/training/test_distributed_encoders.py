@@ -14,7 +14,7 @@ from training.encoder_step import EncoderStep
 
 @pytest.mark.slow
 def test_two_devices_train_as_one(tmp_path):
-    """Batch normalisation, dropout and augmentation on; batches of 5, so that the devices hold 2 and 3 places."""
+    """Batch normalisation, dropout, augmentation, batches of 5 (places for 2 and 3), and the two are stopped once."""
     table = distributed_encoders.write_videos(tmp_path)
     jobs = [(table, tmp_path / way, way, "long_range", 2) for way in ("one", "mirrored")]
     ((one, mirrored),) = distributed_encoders.run_jobs(jobs)
