@@ -36,6 +36,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "train": ("glrg_cli.train", "train a captioner: XE or DXE seeding, then DR boosting"),
         "train-encoder": ("glrg_cli.train_encoder", "train an encoder: words, actions or classes of videos"),
         "train-s2vt": ("glrg_cli.train_s2vt", "train an S2VT captioner: reads position after position"),
+        "plus": ("glrg_cli.plus", "better captions from a trained captioner, nothing trained"),
         "glove": ("glrg_cli.glove", "Visual GloVe: semantics of clips without labels, as a stream"),
         "recap": ("glrg_cli.recap", "caption long video: clips, segments of minutes, a summary"),
     },

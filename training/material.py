@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from glrg_tf.text.tokenizer import get_tokenizer
 from glrg_tf.text.vocabulary import Vocabulary
 from training import content
 from training.config import PhaseConfig, RunConfig
+
+if TYPE_CHECKING:
+    from glrg_tf.captioner.captioner import VideoCaptioner
 
 Progress = Callable[[int, int], None]
 
@@ -142,6 +146,23 @@ def build_content_prior(
     """What foretells captions' content, fitted to a split; None where the settings do not use it."""
     if config.decoding_selection != "content" and not config.decoding_word_bias:
         return None
+    return _fit(split, vocabulary, weights, config.content_ridge)
+
+
+def equip_with_content(captioner: VideoCaptioner, dataset: CaptionDataset, ridge: float) -> ContentPrior:
+    """Gives a trained captioner n-gram weights and a content prior of a dataset's training videos; returns the prior.
+
+    Raises:
+        DataError: no training videos with captions and features.
+        FeatureError: other streams than the captioner reads.
+    """
+    split = open_split(dataset, "train", captioner.config)
+    weights = build_ngram_weights(split, captioner.vocabulary)
+    captioner.ngram_weights, captioner.content_prior = weights, _fit(split, captioner.vocabulary, weights, ridge)
+    return captioner.content_prior
+
+
+def _fit(split: Split, vocabulary: Vocabulary, weights: NgramWeights, ridge: float) -> ContentPrior:
     tables = build_ciderd(split, vocabulary, use_eos=False, shared_unknown=False).tables
-    widths = [width for _, width in config.model.streams]
-    return content.fit(split.features(), widths, tables, weights, config.content_ridge)
+    widths = [split.store.streams[name] for name in split.streams]
+    return content.fit(split.features(), widths, tables, weights, ridge)
