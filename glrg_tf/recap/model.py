@@ -9,7 +9,9 @@ defeats its purpose there (section 14):
     reference joins captions without any, and cuts off the end);
 (d) rows have learned places: without them no summary could know what came first (`project_inputs=False`: none);
 (e) rows are sampled in whole numbers (the reference's "uniform" returns a row too many for some lengths);
-(f) the last word of the longest text of a batch is kept (decoding.py).
+(f) lower texts pass the decoder's own blocks, as a plain language model, before the alignment: bare embeddings do not
+    tell which colour belongs to whom (`text_blocks=0`: the reference's);
+(g) the last word of the longest text of a batch is kept (decoding.py).
 """
 
 from __future__ import annotations
@@ -113,6 +115,8 @@ class RecapNetwork:
             if self.config.reads_text(level):
                 inputs["text_ids"] = keras.Input((None,), dtype="int32", name="text_ids")
                 context = self.layers.embedding(inputs["text_ids"])
+                for block in self.layers.blocks[: self.config.text_blocks]:
+                    context = block(context)
                 seen = ops.cast(inputs["text_ids"] >= 0, "float32")
                 parts.append(self.text_mapper([context, seen]))
             if not parts:

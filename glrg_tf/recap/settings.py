@@ -31,6 +31,7 @@ class RecapConfig:
     cross_every: int = 1  # the alignment looks at its input in layers 0, cross_every, 2·cross_every, …
     decoder_layers: int = 2  # of the text decoder
     video_queries: int = 16  # learned queries that read features
+    text_blocks: int = 2  # of the decoder's blocks that lower texts pass before the alignment; 0: bare embeddings
     text_queries: int = 16  # learned queries that read the texts below; 0: no texts are read
     positions: int = 512  # the longest text, in tokens
     max_clip_tokens: int = 64  # tokens of a clip
@@ -50,7 +51,7 @@ class RecapConfig:
         for name in (*counts, "video_queries", "max_clip_tokens", "max_rows", "max_text"):
             if not 1 <= getattr(self, name) <= _MOST:
                 raise ConfigError(f"{name} must lie in 1..{_MOST}, found {getattr(self, name)}", where=name)
-        for name in ("dense_width", "row_width", "text_queries"):
+        for name in ("dense_width", "row_width", "text_blocks", "text_queries"):
             if not 0 <= getattr(self, name) <= _MOST:
                 raise ConfigError(f"{name} must lie in 0..{_MOST}, found {getattr(self, name)}", where=name)
         if self.width % self.heads:
@@ -87,6 +88,7 @@ PAPER = RecapConfig(
     cross_every=2,
     decoder_layers=12,
     video_queries=256,
+    text_blocks=0,
     text_queries=256,
     positions=1024,
     max_clip_tokens=785,

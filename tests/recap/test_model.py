@@ -187,3 +187,17 @@ def test_sizes_that_cannot_be(changes, match):
     with pytest.raises(ConfigError, match=match):
         tiny(**changes)
     assert RecapConfig().reads_text("clip") is False
+
+
+def test_lower_texts_pass_the_plain_blocks(network):
+    """With blocks a word's context changes what is read; padding still changes nothing; no weight is added."""
+    bare = RecapNetwork(dataclasses.replace(network.config, text_blocks=0), seed=1)
+    assert bare.count() == network.count()
+    bare.set_weights(network.get_weights())
+    read = inputs()
+    assert np.abs(np.asarray(bare.conditioning("segment")(read)) - network.conditioning("segment")(read)).max() > 1e-3
+    short = {"text_ids": inputs()["text_ids"][:, :5]}
+    long = {"text_ids": np.pad(short["text_ids"], ((0, 0), (0, 3)), constant_values=-1)}
+    alone = RecapNetwork(dataclasses.replace(network.config, inputs="text"), seed=1)
+    model = alone.conditioning("video")
+    np.testing.assert_allclose(model(short), model(long), atol=1e-5)

@@ -9,7 +9,10 @@ import pytest
 from glrg_cli.main import main
 from glrg_tf.data.dataset import CaptionDataset, write_dataset
 from glrg_tf.data.levels import LevelTexts
+from glrg_tf.recap.captioner import RecapCaptioner
 from tests.recap.made_recap import make_dataset
+from training.recap_data import load_videos
+from training.recap_evaluator import evaluate_recap
 
 SMALL = [
     "--clip-seconds", "4", "--segment-seconds", "12", "--steps", "3", "--set", "model.width=16", "--set",
@@ -58,5 +61,10 @@ def test_pseudo_writes_what_records_lack(folder, capsys):
     assert not found.segment and len(found.predicted["segment"]) == told["written"]["segment"] == 2
     assert full[0].captions == records[0].captions and full[1].levels == records[1].levels
     assert "predicted" in CaptionDataset.load(folder / "full").description["notes"][-1]
+    teacher = RecapCaptioner.load(folder / "teacher")  # it reads texts alone
+    videos = load_videos(CaptionDataset.load(folder / "data"), teacher.hierarchy, None, ("val",))
+    scored = evaluate_recap(teacher, videos, metrics=("ROUGE_L",))
+    assert [one.level for one in scored] == ["segment", "video"] and teacher.row_width == 0
+    assert len(scored[0].written[0][0].below) == 3 and len(scored[1].written[0][0].below) == 2
     again = ["recap", "pseudo", "--data", str(folder / "data"), "--out", str(folder / "y")]
     assert main([*again, "--teacher", str(folder / "teacher")]) == 4 and not (folder / "y").exists()

@@ -165,14 +165,6 @@ def test_unified_training_draws_from_all_levels(made, tmp_path):
     assert last["clip_loss"] < 2.0 and last["segment_loss"] < 2.5
 
 
-def test_texts_alone(made, tmp_path):
-    settings = dataclasses.replace(SETTINGS, levels=("video",), steps=(10, 10, 10))
-    captioner = train_recap(made[0], tmp_path / "t", settings)
-    assert captioner.levels == ("video",) and captioner.row_width == 0
-    scores = evaluate_recap(captioner, load_videos(made[0], HIERARCHY, None, ("val",)), metrics=("ROUGE_L",))
-    assert len(scores[0].written) == 2 and scores[0].written[0][0].below
-
-
 def test_refusals(made, tmp_path):
     with pytest.raises(FeatureError, match="no dense"):
         train_recap(made[0], tmp_path / "x", SETTINGS)
