@@ -19,7 +19,8 @@ _OTHERS = (
     ("encoder.json", "an encoder", "`glrg train-encoder` runs hold its scores"),
     ("glove.json", "a run of Visual GloVe", "`glrg glove plot RUN --out words.png` shows it"),
     ("codebook.h5", "a run of Visual GloVe", "`glrg glove plot RUN --out words.png` shows it"),
-    ("recap.json", "a recap captioner", "`glrg recap run RUN VIDEO` writes its page"),
+    ("stages", "a recap run (`glrg recap train`)", "`glrg recap evaluate` scores it, `glrg recap run` writes a page"),
+    ("recap.json", "the recap of a video", "its page is recap.html beside it"),
     ("study.json", "a study", "its tables are beside it as .md and .png"),
     ("jobs", "a study of `glrg ablate`", "its tables are beside it as .md and .png"),
     ("dataset.json", "a dataset", "name the run that was trained on it"),
@@ -125,7 +126,7 @@ def _config(folder: Path) -> dict[str, Any]:
     if "encoder" in form:
         about = _OTHERS[0][1:]
     elif "glove" in form or "recap" in form:
-        about = next(entry[1:] for entry in _OTHERS if entry[0] == ("glove.json" if "glove" in form else "recap.json"))
+        about = next(entry[1:] for entry in _OTHERS if entry[0] == ("glove.json" if "glove" in form else "stages"))
     what = f"this is {about[0]}, not a captioning run" if about else "this is not a captioning run"
     raise ConfigError(what, where=folder, remedy=about[1] if about else "name a run folder of `glrg train`")
 

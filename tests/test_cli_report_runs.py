@@ -207,7 +207,9 @@ def test_a_browser_shows_them_without_errors_or_requests(pages):
     [
         ("config.json", '{"format": "glrg-encoder-run"}', "an encoder's run"),
         ("glove.json", "{}", "Visual GloVe"),
-        ("recap.json", "{}", "recap"),
+        ("config.json", '{"format": "glrg-recap"}', "a recap run"),
+        ("stages", "", "a recap run"),
+        ("recap.json", "{}", "the recap of a video"),
         ("dataset.json", "{}", "a dataset"),
         ("model.weights.h5", "", "a captioner without its training"),
         ("other.txt", "", "not a captioning run"),
