@@ -68,6 +68,22 @@ def test_beam_and_the_local_engine_write_the_same(root, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir() if "beam" in path.name and path.is_dir()) == []
 
 
+@needs_beam
+def test_a_pipeline_that_cannot_be_or_fails_is_told(root, tmp_path, capsys, monkeypatch):
+    from glrg_tf.captioner import bulk_beam
+
+    words = ["caption", str(root / "captioner"), str(root / "clips"), "--out", str(tmp_path / "o.jsonl"), "--quiet"]
+    assert main([*words, "--engine", "beam", "--engine-options", "runner=NoSuchRunner"]) == 2
+    assert "NoSuchRunner" in capsys.readouterr().err
+
+    def fail(*inputs, **options):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(bulk_beam, "caption_to_file", fail)
+    assert main([*words, *BEAM]) == 2
+    assert "the disk is full" in capsys.readouterr().err and not (tmp_path / "o.jsonl").exists()
+
+
 def test_an_element_gives_the_rows_of_the_local_engine(root, tmp_path):
     """The pipelines' function without a pipeline."""
     from glrg_tf.captioner import bulk, bulk_beam

@@ -9,6 +9,7 @@ from typing import Any
 
 from glrg_tf.errors import ConfigError
 
+_AGAIN = "see the logs of its workers, then run the same command again: finished elements are kept"
 _REMEDY = "an environment of its own: pip install -r requirements-beam.txt; or leave --engine out"
 
 
@@ -27,19 +28,27 @@ def run_pipeline(
         task: makes one file, whole or not at all.
 
     Raises:
-        ConfigError: Beam is not installed, or an option is unknown to it.
+        ConfigError: Beam is not installed, does not know the runner, or the pipeline failed.
     """
     beam = require_beam()
     todo = [(part, element) for part, element in work if not Path(part).is_file()]
     if not todo:
         return
-    with beam.Pipeline(argv=list(options)) as pipeline:
-        _ = (
-            pipeline
-            | "Elements" >> beam.Create(todo)
-            | "Spread" >> beam.Reshuffle()
-            | "Work" >> beam.ParDo(_make_worker(beam, load, task))
-        )
+    try:
+        pipeline = beam.Pipeline(argv=list(options))
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"no such pipeline: {error}"[:300], where="beam", remedy="check the options") from error
+    _ = (
+        pipeline
+        | "Elements" >> beam.Create(todo)
+        | "Spread" >> beam.Reshuffle()
+        | "Work" >> beam.ParDo(_make_worker(beam, load, task))
+    )
+    try:
+        pipeline.run().wait_until_finish()
+    except Exception as error:  # whatever a runner makes of a worker's error
+        last = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise ConfigError(f"the pipeline failed: {last}"[:300], where="beam", remedy=_AGAIN) from error
 
 
 def require_beam() -> Any:
@@ -58,8 +67,8 @@ def require_beam() -> Any:
 
 def unfinished(part: str | os.PathLike[str]) -> ConfigError:
     """The error of an element without a file."""
-    what = "the pipeline ended and left no result; see the logs of its workers"
-    return ConfigError(what, where=part, remedy="run the same command again: finished parts are kept")
+    what = "the pipeline ended and left no result"
+    return ConfigError(what, where=part, remedy=_AGAIN)
 
 
 def stamp(path: Path) -> tuple[int, int]:
