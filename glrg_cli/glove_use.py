@@ -60,7 +60,7 @@ def add_parsers(actions: Any) -> None:
         "--scale",
         choices=("auto", "unit", "raw"),
         default="auto",
-        help="unit: embeddings are 1 long on average; auto: unit beside other streams of a features.h5, else raw",
+        help="unit: absolute values sum to 1 on average, as probabilities; auto: unit beside other streams, else raw",
     )
     embed.add_argument("--events", metavar="DATASET", type=Path, help="write the clips of this dataset's events only")
     embed.add_argument("--clip-seconds", metavar="S", type=float, default=2.56, help="for --events (default: 2.56)")

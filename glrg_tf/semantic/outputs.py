@@ -103,7 +103,7 @@ def write_stream(
         out: the file; must not exist, unless `replace`. It may be the source itself.
         pooled: one mean vector a video instead of one a clip.
         scale: factor of the embeddings. Beside probabilities `glove.unit` serves a captioner better than 1: embeddings
-            are several times as long as a row of probabilities and drown it (docs/visual-glove.md).
+            are many times as large as a row of probabilities and drown it (docs/visual-glove.md).
         replace: whether an existing file gives way.
         workers: threads that look up words.
         progress: told how many more clips are done.
