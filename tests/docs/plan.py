@@ -76,7 +76,7 @@ SLOW = (
     Rule(D + r".*", r"glrg (train|evaluate|export|explain|glove|serve|report|ablate|recap)", "minutes"),
     Rule(D + r".*", r"python -m export", "minutes"),
     Rule(D + r".*", r"glrg world .*--stories", "a minute"),
-    Rule(D + r".*", r"glrg caption runs/a data/world", "after training"),
+    Rule(D + r"(extraction|world|quick-start|own-data)\.md", r"glrg caption", "README.md does the same"),
     Rule(r"README\.md", r"glrg (train|evaluate) .*(runs/a|data/msrvtt)|glrg (serve|recap)", "minutes"),
     Rule(D + r"export\.md", r"python:", "after exports"),
     Rule(D + r"release-bridge\.md", r"glrg", "a made-up release: downloaded, converted, captioned, scored"),
