@@ -101,6 +101,7 @@ SMALL: dict[str, tuple[str, ...]] = {
 CALLED: dict[str, dict[str, str]] = {
     "docs/world.md": {"runs/a": "runs/mine"},
     "docs/release-bridge.md": {"features.h5": "release.h5"},
+    "docs/export.md": {"runs/world": "runs/mine"},
     "docs/explain.md": {"features.h5": "data/msrvtt/features.h5"},
     "docs/extraction.md": {"ENC": "runs/encoder", "CAPTIONER": "runs/mine"},
 }
