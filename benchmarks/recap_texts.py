@@ -28,24 +28,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", nargs="+", required=True, help="data sets whose level 'clip' are steps")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--split", default="train", help="of these videos; of others than train one step each")
     args = parser.parse_args()
-    records = [record for name in args.steps for record in left_out(CaptionDataset.load(name))]
+    records = [record for name in args.steps for record in left_out(CaptionDataset.load(name), args.split)]
     write_dataset(args.out, records, name="steps", source=list(args.steps))
     print(f"{args.out}: {len(records)} records")
 
 
-def left_out(dataset: CaptionDataset) -> Iterator[VideoRecord]:
-    """A record for every step of the training videos, told by the others; and the videos with a goal as they are."""
-    for record in dataset.records("train"):
+def left_out(dataset: CaptionDataset, split: str) -> Iterator[VideoRecord]:
+    """A record for every step of the videos, told by the others; and training videos with a goal as they are."""
+    for record in dataset.records(split):
         texts = LevelTexts.from_json(record.levels, record.id)
-        if texts.video:
-            yield record_of(f"{dataset.name}-{record.id}", "train", texts)
+        if texts.video and split == "train":
+            yield record_of(f"{dataset.name}-{record.id}", split, texts)
         for number, step in enumerate(texts.clip if len(texts.clip) > 2 else ()):
+            if split != "train" and number != len(texts.clip) // 2:
+                continue
             others = tuple(text for text in texts.clip if text is not step)
             end = max(texts.duration or 0.0, *(text.end for text in texts.clip))
             whole = LevelText(0.0, end, step.captions)
             levels = dataclasses.replace(texts, clip=others, segment=(), video=(whole,), duration=end)
-            yield record_of(f"{dataset.name}-{record.id}-{number}", "train", levels)
+            yield record_of(f"{dataset.name}-{record.id}-{number}", split, levels)
 
 
 if __name__ == "__main__":
