@@ -164,9 +164,12 @@ class Recursion:
                 source = CLIPS if text is None else USER
                 told.append(Told(window, most_frequent(texts) if text is None else text, source))
                 continue
+            started = time.monotonic()
             text, fresh = self._describe(window, own, texts)
             told.append(self._told(window, text))
             new += fresh
+            if fresh:
+                self._seconds.setdefault("first segment", time.monotonic() - started)
             progress(SEGMENT, 1, len(self._segments))
         return tuple(told), new
 

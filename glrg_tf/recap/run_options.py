@@ -32,5 +32,5 @@ class RunReport:
     seen: int  # clips seen now; the others were finished before
     told: dict[str, int]  # by level, texts told now
     edits: int  # texts of the user's
-    seconds: dict[str, float]  # by level, and of the first group of clips ("first"), where networks are made ready
+    seconds: dict[str, float]  # by level; and of "first" clips and "first segment", where networks are made ready
     group: int  # clips that are seen at once
