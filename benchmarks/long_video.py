@@ -7,8 +7,8 @@
 a process of its own, and writes `timing.json`. `kills` runs the hour again, is killed with SIGKILL at three random
 points, goes on each time, and compares every file with that of the undisturbed run; it writes `kills.json`.
 
-Time a minute leaves out what both runs pay once (imports, the captioner, the first group of clips, the first segment and
-the summary, for which networks are made ready); the whole time stands beside it.
+Time a minute leaves out what both runs pay once (imports, the captioner, the first group of clips, the first segment,
+the summary: networks are made ready for them); the whole time stands beside it.
 """
 
 from __future__ import annotations
