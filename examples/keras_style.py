@@ -36,7 +36,7 @@ with tempfile.TemporaryDirectory() as work:
     if dataset is not None:
         config = get_recipe("world").config
         slow = dataclasses.replace(config.dxe, epochs=2, learning_rate=1e-4)
-        config = dataclasses.replace(config, model=captioner.config, dxe=slow)
+        config = dataclasses.replace(config, dxe=slow)
         plan = make_plan(dataset, f"{work}/run", config, ("dxe",), start="world-nano")
         plan = dataclasses.replace(plan, encoder=captioner.encoders)  # the result reads videos, too
         best = train(plan)["dxe"]

@@ -170,14 +170,15 @@ def prepare(
         GlrgError: the data or the entrance captioner is damaged or does not fit.
     """
     config, names = plan.config, plan.dataset.splits
+    entrance = VideoCaptioner.from_preset(plan.start) if plan.start is not None else None
+    if entrance is not None:  # its streams are what the splits must have
+        config = dataclasses.replace(config, model=entrance.config)
     training = material.open_split(plan.dataset, "train", config.model)
     validation = material.open_split(plan.dataset, "val", config.model) if "val" in names else None
-    vocabulary = material.build_vocabulary(plan.dataset, training, config.min_count)
-    entrance = None
-    if plan.start is not None:
-        entrance = VideoCaptioner.from_preset(plan.start)
+    if entrance is not None:
         vocabulary = entrance.vocabulary
-        config = dataclasses.replace(config, model=entrance.config)
+    else:
+        vocabulary = material.build_vocabulary(plan.dataset, training, config.min_count)
     model = dataclasses.replace(config.model, vocabulary_size=len(vocabulary))
     config = dataclasses.replace(config, model=model)
     ngram_weights = material.build_ngram_weights(training, vocabulary)

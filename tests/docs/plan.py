@@ -90,6 +90,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "glrg train-encoder": ("--epochs", "1", "--set", "draws=1"),
     "glrg world": ("--clips", "10", "=--stories", "4", "=--minutes", "0.5", "=--segment-seconds", "12"),
     "glrg recap train": ("--steps", "2"),
+    "glrg glove train": ("=--words", "8"),
     "glrg recap run": ("--segment-seconds", "12"),
     "glrg extract": ("--workers", "1"),
     "glrg caption": ("--workers", "1"),
