@@ -118,7 +118,9 @@ class _Run:
     ) -> None:
         self.out, self.settings, self.parts, self.reporter, self.stop = out, settings, parts, reporter, stop
         folder = FeatureFolder(features, settings.row_streams) if features is not None else None
-        self.videos = load_videos(dataset, settings.hierarchy, folder, pseudo=settings.pseudo)
+        self.videos = load_videos(
+            dataset, settings.hierarchy, folder, pseudo=settings.pseudo, texts_too=settings.texts_too
+        )
         self.train_videos = [video for video in self.videos if video.split == "train"]
         if not self.train_videos:
             raise ConfigError("no video of split 'train' has texts at levels", where=dataset.folder)

@@ -28,6 +28,7 @@ class RecapTraining:
     below: Literal["written", "people"] = "written"  # which texts a level learns from
     pseudo: bool = False  # learn from a machine's texts where people wrote none of segments or the whole
     text_dropout: float = 0.0  # share of the lower texts that a step does not see: for few examples
+    texts_too: bool = False  # videos without features teach the levels above clips by their texts alone
     min_count: int = 1  # of a word, to be in the vocabulary
     row_streams: tuple[str, ...] = ()  # streams that rows are made of; none named: all
     checkpoint_steps: int = 200  # between checkpoints

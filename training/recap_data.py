@@ -127,6 +127,7 @@ def load_videos(
     splits: Sequence[str] = (),
     *,
     pseudo: bool = False,
+    texts_too: bool = False,
 ) -> list[LongVideo]:
     """The videos of a data set that have texts at levels.
 
@@ -136,6 +137,7 @@ def load_videos(
         features: of the clips; videos without any are left out; None reads texts alone.
         splits: all by default.
         pseudo: videos of split "train" take a machine's segments and summaries where people wrote none.
+        texts_too: videos of split "train" without features are kept, for their texts.
 
     Raises:
         DataError: no video has levels, or none has features.
@@ -147,8 +149,8 @@ def load_videos(
         )
     videos = [_load(record, hierarchy, features, pseudo and record.split == "train") for record in records]
     if features is not None:
-        videos = [video for video in videos if video.rows is not None]
-        if not videos:
+        videos = [v for v in videos if v.rows is not None or (texts_too and v.split == "train")]
+        if all(video.rows is None for video in videos):
             raise FeatureError(
                 "no video of the data set has features", where=features.folder, remedy="check --features"
             )
@@ -223,7 +225,8 @@ def _features(video: LongVideo, level: str, start: int, end: int, clips: list[Wi
 def lower_texts(video: LongVideo, level: str, written: Mapping[str, Mapping[str, Sequence[Told]]]) -> Sequence[Told]:
     """The texts that a level reads of a video: of the nearest level below that has any.
 
-    What this run wrote comes first, then what a machine wrote before (the data set's `predicted`), then people's.
+    What this run wrote comes first (nothing, of a video without the features that takes), then what a machine wrote
+    before (the data set's `predicted`), then people's.
 
     Args:
         video: the video.
@@ -231,8 +234,8 @@ def lower_texts(video: LongVideo, level: str, written: Mapping[str, Mapping[str,
         written: level -> video id -> texts of this run.
     """
     for lower in reversed(LEVELS[: LEVELS.index(level)]):
-        if lower in written:
-            return written[lower].get(video.id, ())
+        if video.id in written.get(lower, {}):
+            return written[lower][video.id]
         found = video.machine(lower) or video.people(lower)
         if found:
             return found

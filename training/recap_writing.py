@@ -40,6 +40,10 @@ def write_level(
         written: texts of the levels below, level -> video id -> texts.
         progress: called with the number of videos just written.
     """
+    if level == CLIP:
+        videos = [video for video in videos if video.dense is not None]
+    elif captioner.networks[level].config.reads_video(level):
+        videos = [video for video in videos if video.rows is not None or _has_files(video)]
     texts: Texts = {video.id: [] for video in videos}
     for start in range(0, len(videos), _AT_ONCE):
         found: list[Example] = []
@@ -51,6 +55,11 @@ def write_level(
         if progress is not None:
             progress(len(videos[start : start + _AT_ONCE]))
     return texts
+
+
+def _has_files(video: LongVideo) -> bool:
+    """Whether rows come with single texts (Ego4D-HCap)."""
+    return any(text.features for level in (video.texts.segment, video.texts.video) for text in level)
 
 
 def write_predictions(file: Path, texts: Mapping[str, Sequence[Told]]) -> None:

@@ -94,6 +94,20 @@ def test_what_levels_read(made):
     assert [t.text for t in lower_texts(video, "video", {})] == [t.text for t in video.people("segment")]
 
 
+def test_videos_without_features_teach_by_their_texts(made, tmp_path):
+    (tmp_path / "dense").mkdir()
+    for name in ("v0", "v11"):
+        (tmp_path / "dense" / f"{name}.npy").write_bytes((made[1] / "dense" / f"{name}.npy").read_bytes())
+    few, all_of_them = (
+        load_videos(made[0], HIERARCHY, FeatureFolder(tmp_path), texts_too=too) for too in (False, True)
+    )
+    assert [v.id for v in few] == ["v0", "v11"] and len(all_of_them) == 11  # of "val" only what has features
+    silent = next(v for v in all_of_them if v.rows is None)
+    written = {"segment": {"v0": []}}
+    told = examples(silent, "video", HIERARCHY, lower_texts(silent, "video", written))[0]
+    assert len(told.below) == 2 and told.features.size == 0 and lower_texts(few[0], "video", written) == []
+
+
 def test_batches_are_a_function_of_seed_and_step(made):
     videos = load_videos(made[0], HIERARCHY, FeatureFolder(made[1]), ("train",))
     from glrg_tf.recap.text_tokens import WordTokens
