@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("captioner", metavar="CAPTIONER", help="run folder, captioner folder or preset name")
     parser.add_argument("--data", metavar="DATASET", required=True, help="whose training videos and captions foretell")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder of the new captioner")
-    parser.add_argument("--beam", type=integer(1, 50), metavar="K", default=14, help="hypotheses kept (default: 14)")
+    parser.add_argument("--beam", type=integer(1, 50), metavar="K", default=12, help="hypotheses kept (default: 12)")
     parser.add_argument(
         "--word-bias", type=float, metavar="X", default=0.5, help="exponent of words' odds; 0: not steered"
     )

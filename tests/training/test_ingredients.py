@@ -92,7 +92,7 @@ def test_tables_are_written_and_trainings_planned(study, world, capsys):
 
 
 def test_recipes_train_as_before_and_decode_by_content():
-    for name, plain, beam in (("glrg-plus", "glrg", 14), ("world-plus", "world", 10)):
+    for name, plain, beam in (("glrg-plus", "glrg", 12), ("world-plus", "world", 10)):
         config, before = get_recipe(name).config, get_recipe(plain).config
         used = {"beam_size": config.decoding_beam, "selection": config.decoding_selection}
         used["word_bias"] = config.decoding_word_bias

@@ -23,5 +23,5 @@ RECIPE = Recipe(
     "glrg-plus",
     "glrg, decoded by what the features foretell of the captions: the best scores",
     ("dxe", "dr"),
-    decoded_by_content(run_config(), beam=14),
+    decoded_by_content(run_config(), beam=12),
 )
