@@ -63,7 +63,9 @@ NOT_RUN = (
     Rule(D + r"reproduce\.md", r"glrg", "minutes to hours: tests/training/test_ablation.py"),
     Rule(r"CONTRIBUTING\.md", r"python -m pytest|ruff", "this is the test run"),
     Rule(D + r"glrg-plus\.md", r"glrg ablate", "hours: tests/training/test_ablation.py"),
-    Rule(D + r"long-video\.md", r"glrg data import", "data sets of others: tests/data"),
+    Rule(
+        D + r"long-video\.md", r"glrg data import|glrg recap features", "data sets of others: tests/data, tests/recap"
+    ),
     Rule(D + r"(long-video|recap)\.md", r"glrg recap run runs/recap", "a longer training: tests/recap/test_run_cli.py"),
     Rule(D + r"command-line\.md", r"glrg", "tests/test_cli_dry_run.py, tests/test_cli_completion.py"),
     Rule(D + r"glrg-plus\.md", r"glrg", "an hour: tests/training/test_ingredients.py"),
