@@ -16,7 +16,8 @@ class FusedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one variable."""
-        value = variable.value
+        # Keras hands over its own variable or, from `apply`, the tf.Variable inside.
+        value = variable.value if isinstance(variable, keras.Variable) else variable
         if self.amsgrad or not hasattr(value, "handle") or tf.distribute.get_strategy().num_replicas_in_sync > 1:
             super().update_step(gradient, variable, learning_rate)
             return
