@@ -16,25 +16,37 @@ class FusedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one variable."""
-        # Keras hands over its own variable or, from `apply`, the tf.Variable inside.
-        value = variable.value if isinstance(variable, keras.Variable) else variable
-        if self.amsgrad or not hasattr(value, "handle") or tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        unfit = self.amsgrad or not hasattr(_inner(variable), "handle")
+        if unfit or tf.distribute.get_strategy().num_replicas_in_sync > 1:
             super().update_step(gradient, variable, learning_rate)
             return
+        self.move(gradient, variable, learning_rate, self.powers())
+
+    def powers(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The two betas to the power of the step that is being made, float32 ()."""
+        step = tf.cast(self.iterations + 1, tf.float32)
+        return tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+
+    def move(self, gradient: Any, variable: Any, rate: Any, powers: tuple[tf.Tensor, tf.Tensor]) -> None:
+        """Moves one variable by the fused kernel; `powers` of this step may serve all variables."""
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, value.dtype)
         tf.raw_ops.ResourceApplyAdam(
-            var=value.handle,
+            var=_inner(variable).handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(tf.cast(self.beta_1, value.dtype), step),
-            beta2_power=tf.pow(tf.cast(self.beta_2, value.dtype), step),
-            lr=tf.cast(learning_rate, value.dtype),
-            beta1=tf.cast(self.beta_1, value.dtype),
-            beta2=tf.cast(self.beta_2, value.dtype),
-            epsilon=tf.cast(self.epsilon, value.dtype),
+            beta1_power=powers[0],
+            beta2_power=powers[1],
+            lr=tf.cast(rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
             grad=tf.convert_to_tensor(gradient),
         )
+
+
+def _inner(variable: Any) -> Any:
+    """The tf.Variable itself: Keras hands over its own variable or, from `apply`, what is inside."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 def build(learning_rate: float, variables: list[keras.Variable], adam: type[FusedAdam] = FusedAdam) -> FusedAdam:

@@ -52,24 +52,12 @@ def _apply(
     optimizer: FusedAdam, gradients: list[tf.Tensor], variables: list[keras.Variable], rate: tf.Tensor, decay: float
 ) -> None:
     """Adam by TensorFlow's fused kernel, with decoupled decay of matrices: few operations to trace and run."""
-    done = tf.cast(optimizer.iterations + 1, tf.float32)
-    powers = tf.pow(optimizer.beta_1, done), tf.pow(optimizer.beta_2, done)
+    powers = optimizer.powers()
     for gradient, variable in zip(gradients, variables, strict=True):
-        place, value = optimizer._get_variable_index(variable), variable.value
+        value = variable.value
         if decay and len(variable.shape) > 1:
             tf.raw_ops.ResourceApplyGradientDescent(var=value.handle, alpha=rate * decay, delta=value)
-        tf.raw_ops.ResourceApplyAdam(
-            var=value.handle,
-            m=optimizer._momentums[place].value.handle,
-            v=optimizer._velocities[place].value.handle,
-            beta1_power=powers[0],
-            beta2_power=powers[1],
-            lr=rate,
-            beta1=optimizer.beta_1,
-            beta2=optimizer.beta_2,
-            epsilon=optimizer.epsilon,
-            grad=gradient,
-        )
+        optimizer.move(gradient, variable, rate, powers)
     optimizer.iterations.assign_add(1)
 
 
