@@ -364,10 +364,7 @@ class VideoCaptioner:
             card: text of `model_card.md`.
             extra: further entries of `config.json` (provenance, scores).
         """
-        target = Path(path)
-        if target.exists() and not (target / "config.json").is_file():
-            raise ConfigError("the folder exists and is no captioner", where=target, remedy="choose another one")
-        with atomic.new_folder(target, replace=True) as folder:
+        with atomic.own_folder(path, "config.json", "captioner") as folder:
             self.write(folder, card=card, extra=extra)
 
     def write(self, folder: Path, *, card: str = "", extra: Mapping[str, Any] | None = None) -> None:

@@ -106,10 +106,7 @@ class S2VTCaptioner:
 
     def save_to_preset(self, path: str | os.PathLike[str]) -> None:
         """Writes the captioner folder, its encoder with it, whole or not at all."""
-        target = Path(path)
-        if target.exists() and not (target / "config.json").is_file():
-            raise ConfigError("the folder exists and is no captioner", where=target, remedy="choose another one")
-        with atomic.new_folder(target, replace=True) as folder:
+        with atomic.own_folder(path, "config.json", "captioner") as folder:
             values = {"format": FORMAT, "version": VERSION, "model": to_dict(self.config)}
             atomic.write_json(folder / "config.json", values)
             self.vocabulary.save(folder / "vocabulary.json")

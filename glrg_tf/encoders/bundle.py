@@ -142,10 +142,7 @@ class EncoderBundle:
         Raises:
             ConfigError: the folder holds something else.
         """
-        target = Path(path)
-        if target.exists() and not (target / DESCRIPTION).is_file():
-            raise ConfigError("the folder exists and is no encoder", where=target, remedy="choose another one")
-        with atomic.new_folder(target, replace=True) as folder:
+        with atomic.own_folder(path, DESCRIPTION, "encoder") as folder:
             self.write(folder)
 
     def write(self, folder: Path) -> None:

@@ -28,7 +28,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
             os.fsync(stream.fileno())
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, target)
-        _sync_folder(target.parent)
+        sync(target.parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
@@ -69,7 +69,7 @@ def new_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterat
         yield scratch
         for file in scratch.rglob("*"):
             if file.is_file():
-                _sync_file(file)
+                sync(file)
         os.chmod(scratch, 0o777 & ~_umask())
         if target.exists():
             retired = scratch.with_suffix(".old")
@@ -78,10 +78,29 @@ def new_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterat
             shutil.rmtree(retired, ignore_errors=True)
         else:
             os.replace(scratch, target)
-        _sync_folder(target.parent)
+        sync(target.parent)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def own_folder(path: str | os.PathLike[str], file: str, kind: str) -> Iterator[Path]:
+    """`new_folder` that replaces a folder of its own kind, known by a file in it, and nothing else.
+
+    Args:
+        path: the final folder.
+        file: what every folder of the kind holds.
+        kind: what to call it.
+
+    Raises:
+        ConfigError: `path` exists and holds something else.
+    """
+    target = Path(path)
+    if target.exists() and not (target / file).is_file():
+        raise ConfigError(f"the folder exists and is no {kind}", where=target, remedy="choose another one")
+    with new_folder(target, replace=True) as folder:
+        yield folder
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
@@ -138,12 +157,10 @@ def _umask() -> int:
     return current
 
 
-def _sync_file(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Returns when a file's bytes, or the names in a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-_sync_folder = _sync_file

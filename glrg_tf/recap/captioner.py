@@ -307,10 +307,7 @@ class RecapCaptioner:
         Raises:
             ConfigError: the folder holds something else.
         """
-        target = Path(path)
-        if target.exists() and not (target / "config.json").is_file():
-            raise ConfigError("the folder exists and is no captioner", where=target, remedy="choose another one")
-        with atomic.new_folder(target, replace=True) as folder:
+        with atomic.own_folder(path, "config.json", "captioner") as folder:
             self.write(folder, card=card, extra=extra)
 
     def write(self, folder: Path, *, card: str = "", extra: Mapping[str, Any] | None = None) -> None:

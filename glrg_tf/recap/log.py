@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from glrg_tf.errors import DataError
+from glrg_tf.io import atomic
 
 _CHECK = "check"
 
@@ -77,7 +78,7 @@ class Log:
             new = not self.path.exists()
             self._stream = open(self.path, "ab")  # noqa: SIM115 - closed by `close`
             if new:
-                sync_folder(self.path.parent)
+                atomic.sync(self.path.parent)
         lines = []
         for row in rows:
             size, before = self._ends[-1]
@@ -100,15 +101,6 @@ def sync(stream: IO[bytes]) -> None:
     """Returns when what was written is on disk."""
     stream.flush()
     os.fsync(stream.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Returns when the names in a folder are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
