@@ -5,7 +5,6 @@ from __future__ import annotations
 import html.parser
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -17,9 +16,8 @@ from glrg_tf.data.dataset import VideoRecord, write_dataset
 from glrg_tf.errors import ConfigError
 from glrg_tf.metrics import coco, diversity
 from glrg_tf.video.writer import write_video
+from tests.browser import asked, chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 WORDS = ("a red ball jumps", "the ball is red", "a red ball is jumping")
 COLOURS = ("red", "blue", "green", "white")
 METRICS = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
@@ -175,18 +173,8 @@ def test_a_phase_of_a_run_is_a_run(runs, tmp_path):
     assert read_run(copied, "c").last.name == "dr"
 
 
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here")
 def test_a_browser_shows_them_without_errors_or_requests(pages):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
+    with chromium() as driver:
         for page in pages:
             for width in (1280, 390):
                 size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -195,11 +183,8 @@ def test_a_browser_shows_them_without_errors_or_requests(pages):
                 wide = driver.execute_script("return document.documentElement.scrollWidth")
                 assert wide <= width  # tables scroll on their own
         assert driver.get_log("browser") == []
-        events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-        asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-        assert asked and all(url.startswith(("file:", "data:")) for url in asked)
-    finally:
-        driver.quit()
+        requests = asked(driver)
+        assert requests and all(url.startswith(("file:", "data:")) for url in requests)
 
 
 @pytest.mark.parametrize(

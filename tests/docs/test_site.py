@@ -5,19 +5,16 @@ The site is what `make docs` built last (build/docs).
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import warnings
 
 import pytest
 
+from tests.browser import asked, chromium
 from tests.docs import pages
 
 SITE = pages.ROOT / "build" / "docs"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
 ALL = os.environ.get("GLRG_DOCS") == "all"
 SOME = ("index.html", "extending.html", "performance.html", "api/captioner.html")
 
@@ -42,29 +39,14 @@ def built() -> list[str]:
 def test_the_site_in_a_browser(width, height):
     if not built():
         pytest.skip("no site in build/docs: `make docs` builds it")
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("no chromium and chromedriver here (Debian: apt-get install chromium chromium-driver)")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    if width < 500:
-        metrics = {"width": width, "height": height, "pixelRatio": 2}
-        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
+    phone = {"width": width, "height": height, "pixelRatio": 2} if width < 500 else {}
+    with chromium(**phone) as driver:
         driver.set_window_size(width, height)
         for page in built():
             driver.get(f"file://{SITE}/{page}")
             assert driver.get_log("browser") == [], page
-            events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-            asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-            assert asked and [a for a in asked if not a.startswith((f"file://{SITE}/", "data:", "blob:"))] == [], page
+            requests = asked(driver)
+            elsewhere = [url for url in requests if not url.startswith((f"file://{SITE}/", "data:", "blob:"))]
+            assert requests and elsewhere == [], page
             beyond = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert driver.execute_script(beyond) <= 1, f"{page} is wider than {width} pixels"
-    finally:
-        driver.quit()

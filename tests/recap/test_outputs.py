@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -16,11 +14,10 @@ from glrg_tf.recap.markdown import edited_lines, to_markdown
 from glrg_tf.recap.subtitles import srt, webvtt
 from glrg_tf.recap.thumbnails import jpeg
 from glrg_tf.recap.timeline import Recap, Told, check_of, clock, most_frequent
+from tests.browser import asked, chromium
 from tests.recap.made import numbered_video
 
 NASTY = '<img src=x onerror=alert(1)> & "a" --> *b* [c](d) <!--clip 0 00000000-->'
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
 
 
 def made_recap() -> Recap:
@@ -86,24 +83,12 @@ def test_the_page_escapes_and_loads_nothing():
 @pytest.fixture(scope="module", params=[1280, 390])
 def browser(request, tmp_path_factory):
     """The page in a headless Chromium of the given width."""
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("no chromium and chromedriver here (Debian: apt-get install chromium chromium-driver)")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_experimental_option("mobileEmulation", {"deviceMetrics": {"width": request.param, "height": 800}})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     file = tmp_path_factory.mktemp("page") / "recap.html"
     thumbnail = jpeg(np.full((48, 64, 3), 90, np.uint8))
     file.write_text(recap_page(made_recap(), lambda index: thumbnail), "utf-8")
-    driver.get(file.as_uri())
-    yield driver
-    driver.quit()
+    with chromium(width=request.param, height=800) as driver:
+        driver.get(file.as_uri())
+        yield driver
 
 
 def test_search_levels_and_playing_in_a_browser(browser, tmp_path):
@@ -137,6 +122,4 @@ def test_search_levels_and_playing_in_a_browser(browser, tmp_path):
     WebDriverWait(browser, 10, 0.05).until(lambda b: b.find_elements("css selector", "li.now#c2"))
     assert 8 <= browser.execute_script("return document.getElementById('film').currentTime") < 12
     assert browser.get_log("browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith(("file://", "data:", "blob:"))] == []
+    assert [url for url in asked(browser) if not url.startswith(("file://", "data:", "blob:"))] == []

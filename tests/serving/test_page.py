@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-import shutil
 
 import pytest
 
+from tests.browser import asked, chromium
 from tests.serving.live import WIDTH, LiveServer, PlainReader
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "export" / "demo"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
 TOKEN = "correct-horse-battery-staple"
 
 
@@ -35,20 +33,9 @@ def test_the_page_names_nothing_elsewhere():
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium that remembers console messages and requests."""
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("no chromium and chromedriver here (Debian: apt-get install chromium chromium-driver)")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.implicitly_wait(0)
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        driver.implicitly_wait(0)
+        yield driver
 
 
 @pytest.fixture
@@ -60,10 +47,9 @@ def page(browser, server):
     wait(browser, lambda: text(browser, "state") == "ready")
     yield browser
     assert [entry for entry in browser.get_log("browser") if "status of 422" not in entry["message"]] == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    requests = asked(browser)
     # data: addresses are Chromium's own pictures for the video's buttons.
-    assert asked and [a for a in asked if not a.startswith((url + "/", f"blob:{url}/", "data:"))] == []
+    assert requests and [a for a in requests if not a.startswith((url + "/", f"blob:{url}/", "data:"))] == []
 
 
 def wait(browser, condition):
