@@ -135,7 +135,7 @@ def _phase_of(folder: Path, names: list[str]) -> str:
     """Which phase of a run lies in a folder: by its name, else by what its epochs measured."""
     if folder.name in names:
         return folder.name
-    rows = documents.read_json_lines(folder / "metrics.jsonl")
+    rows = documents.read_json_lines(folder / "metrics.jsonl", growing=True)
     _, first = next(rows, (0, dict[str, Any]()))
     if "reward" in first:
         return "dr"
@@ -145,7 +145,7 @@ def _phase_of(folder: Path, names: list[str]) -> str:
 def _phase(name: str, folder: Path) -> PhaseReport:
     epochs = [
         {key: float(value) for key, value in row.items() if isinstance(value, int | float)}
-        for _, row in documents.read_json_lines(folder / "metrics.jsonl")
+        for _, row in documents.read_json_lines(folder / "metrics.jsonl", growing=True)
     ]
     stored: dict[str, Any] = {}
     predictions: dict[str, str] = {}

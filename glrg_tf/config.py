@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from glrg_tf.errors import ConfigError
 
 C = TypeVar("C")
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -50,10 +51,10 @@ def from_dict(cls: type[C], values: Mapping[str, Any], where: str = "") -> C:
         raise ConfigError(f"incomplete settings for {cls.__name__}: {error}", where=where or None) from error
 
 
-def override(config: C, path: str, text: str) -> C:
+def override(config: C, path: str, text: str, prefix: str = "") -> C:
     """Returns `config` with the field at dotted `path` set from the command-line `text`.
 
-    Example: `override(config, "train.learning_rate", "1e-4")`.
+    Example: `override(config, "train.learning_rate", "1e-4")`. Messages put `prefix` before the path.
     """
     head, _, rest = path.partition(".")
     names = [f.name for f in dataclasses.fields(config)]  # type: ignore[arg-type]
@@ -64,14 +65,14 @@ def override(config: C, path: str, text: str) -> C:
         if not dataclasses.is_dataclass(inner):
             raise ConfigError(f"'{head}' has no settings of its own", where=path)
         try:
-            value = override(inner, rest, text)
+            value = override(inner, rest, text, f"{prefix}{head}.")
         except ConfigError as error:
             if error.what.startswith("unknown setting"):
                 _refuse_unknown(path, _dotted(config), "")
             raise
         return dataclasses.replace(config, **{head: value})  # type: ignore[type-var]
     hint = typing.get_type_hints(type(config))[head]
-    return dataclasses.replace(config, **{head: _convert(hint, _parse(text), path)})  # type: ignore[type-var]
+    return dataclasses.replace(config, **{head: _convert(hint, _parse(text), prefix + path)})  # type: ignore[type-var]
 
 
 def _dotted(config: Any, prefix: str = "") -> list[str]:
@@ -85,9 +86,18 @@ def _dotted(config: Any, prefix: str = "") -> list[str]:
     return keys
 
 
+def _folded(keys: list[str]) -> list[str]:
+    """Keys with what all of several groups have written once: `a|b.x` for `a.x` and `b.x`."""
+    groups: dict[str, list[str]] = {}
+    for key in keys:
+        head, dot, rest = key.rpartition(".")
+        groups.setdefault(dot + rest, []).append(head)
+    return ["|".join(heads) + rest for rest, heads in groups.items()]
+
+
 def _refuse_unknown(key: str, known: list[str], where: str) -> typing.NoReturn:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    remedy = f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(known)
+    remedy = f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(_folded(known))
     raise ConfigError(f"unknown setting '{key}'", where=where or None, remedy=remedy)
 
 
@@ -131,6 +141,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if hint in (int, float, str, bool):
         if type(value) is not hint:
-            raise ConfigError(f"'{where}' wants {hint.__name__}, found {value!r}", where=where)
+            wanted = _KINDS[hint]
+            raise ConfigError(f"'{where}' wants {wanted}, found {value!r}", where=where, remedy=f"give {wanted}")
         return value
     return value

@@ -126,6 +126,14 @@ def test_features_of_another_captioner_are_refused(material, capsys, tmp_path):
     assert "long_range" in capsys.readouterr().err
 
 
+def test_a_dataset_is_no_captioner_and_a_misspelt_folder_has_a_neighbour(material, capsys, tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    (tmp_path / "mine").mkdir()
+    for name, said in ((tmp_path, "this is a dataset"), (tmp_path / "mien", f"did you mean '{tmp_path / 'mine'}'?")):
+        assert main(["caption", str(name), str(material[0] / "features.h5")]) == 5
+        assert said in capsys.readouterr().err
+
+
 def test_a_wrong_captioner_is_exit_5(material, capsys, tmp_path):
     root, _ = material
     assert main(["caption", str(tmp_path / "nothing"), str(root / "features.h5")]) == 5

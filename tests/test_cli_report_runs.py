@@ -206,6 +206,14 @@ def test_other_folders_are_named_for_what_they_are(tmp_path, capsys, file, text,
     assert said in capsys.readouterr().err
 
 
+def test_an_epoch_that_is_just_being_written_is_left_out(tmp_path):
+    run = write_run(tmp_path / "run", tmp_path, {"dxe": {}}, phases=("dxe",))
+    before = read_run(run, "r").last.epochs
+    with open(next(run.rglob("metrics.jsonl")), "a", encoding="utf-8") as file:
+        file.write('{"epoch": 99, "loss": 0.')
+    assert read_run(run, "r").last.epochs == before
+
+
 def test_refusals(runs, tmp_path, capsys):
     assert main(["report", str(tmp_path / "none")]) == 2
     assert main(["report", str(runs[0]), str(runs[0])]) == 2

@@ -52,12 +52,12 @@ def test_an_unknown_key_names_the_nearest_known_one():
 @pytest.mark.parametrize(
     ("values", "word"),
     [
-        ({"name": 3}, "str"),
-        ({"name": "a", "train": {"epochs": 1.5}}, "int"),
-        ({"name": "a", "train": {"epochs": True}}, "int"),
-        ({"name": "a", "train": {"shuffle": 1}}, "bool"),
-        ({"name": "a", "train": {"learning_rate": "fast"}}, "float"),
-        ({"name": "a", "train": {"learning_rate": True}}, "float"),
+        ({"name": 3}, "a text"),
+        ({"name": "a", "train": {"epochs": 1.5}}, "a whole number"),
+        ({"name": "a", "train": {"epochs": True}}, "a whole number"),
+        ({"name": "a", "train": {"shuffle": 1}}, "true or false"),
+        ({"name": "a", "train": {"learning_rate": "fast"}}, "a number"),
+        ({"name": "a", "train": {"learning_rate": True}}, "a number"),
         ({"name": "a", "train": 3}, "int"),
         ({"name": "a", "streams": "long_range"}, "list"),
         ({"name": "a", "size": [1, 2, 3]}, "2 values"),
@@ -101,3 +101,16 @@ def test_override_of_a_wrong_choice_names_the_near_one():
 def test_override_below_a_leaf_is_refused():
     with pytest.raises(ConfigError, match="no settings of its own"):
         override(Settings("a"), "name.first", "x")
+
+
+def test_a_far_off_key_gets_the_list_and_a_wrong_value_its_whole_name():
+    @dataclasses.dataclass(frozen=True)
+    class Two:
+        xe: Train = Train()
+        dr: Train = Train()
+
+    with pytest.raises(ConfigError, match="unknown setting 'q'") as caught:
+        override(Two(), "q", "1")
+    assert "xe|dr.epochs, xe|dr.shuffle" in caught.value.remedy
+    with pytest.raises(ConfigError, match="'dr.epochs' wants a whole number, found 'many'"):
+        override(Two(), "dr.epochs", "many")

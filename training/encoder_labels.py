@@ -108,7 +108,8 @@ def from_captions(
     texts = [record.captions for record in dataset.records("train")] if "train" in dataset.splits else []
     labels = tuple(chosen) or words.choose_words(texts, count, tokenizer=dataset.tokenizer)
     if not labels:
-        raise DataError("no words to train on", where=dataset.folder, remedy="the dataset needs a train split")
+        remedy = "more captions, or --word-list FILE" if texts else "the dataset needs a train split"
+        raise DataError("no words to train on: none occurs often enough", where=dataset.folder, remedy=remedy)
     files = video_files(folder) if folder else {}
     videos = []
     for record in dataset.records():

@@ -441,6 +441,11 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
             if str(name_or_path) in provider.NAMES:
                 return provider.resolve(str(name_or_path))
             near += difflib.get_close_matches(str(name_or_path), provider.NAMES, n=1)
+    if not path.exists() and path.parent.is_dir():
+        beside = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
+        near += [str(path.parent / name) for name in difflib.get_close_matches(path.name, beside, n=1)]
     known = "a run folder of `glrg train`, a captioner folder, or a preset name"
     remedy = f"did you mean '{near[0]}'?" if near else f"pass {known}"
-    raise CheckpointError("no captioner there" if path.exists() else "not found", where=path, remedy=remedy)
+    what = "no captioner there" if path.exists() else "not found"
+    what = "this is a dataset, not a captioner" if (path / "dataset.json").is_file() else what
+    raise CheckpointError(what, where=path, remedy=remedy)

@@ -47,14 +47,20 @@ def read_json(path: str | os.PathLike[str], *, error: type[DataError] = DataErro
 
 
 def read_json_lines(
-    path: str | os.PathLike[str], *, error: type[DataError] = DataError
+    path: str | os.PathLike[str], *, error: type[DataError] = DataError, growing: bool = False
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the line number (from 1) and the object of every line that is not blank.
+
+    Args:
+        path: the file.
+        error: what is raised.
+        growing: whether somebody may be appending to it: a last line without its end is left out.
 
     Raises:
         DataError: (or `error`) as `read_text`, or a line that is no JSON object.
     """
-    for number, line in enumerate(read_text(path, error=error).split("\n"), start=1):
+    lines = read_text(path, error=error).split("\n")
+    for number, line in enumerate(lines[:-1] if growing else lines, start=1):
         if line.strip():
             where = f"{path}: line {number}"
             value = parse_json(line, where, error=error)

@@ -89,6 +89,7 @@ def test_json_that_is_none(format_name: str, content: bytes, message: str, tmp_p
 
 TABLES: dict[str, tuple[str, str, str]] = {
     "no header": ("t.csv", "a,b\n1,2\n", "'video' is missing"),
+    "semicolons": ("t.csv", "video;caption\na;x\n", "by commas, not by ';'"),
     "empty file": ("t.csv", "", "no header line"),
     "no rows": ("t.csv", "video,caption\n", "no rows"),
     "empty caption": ("t.csv", "video,caption\na,\n", "a caption of 'a' is empty"),
@@ -226,6 +227,13 @@ def refused(format_name: str, source: Path, message: str, **options: Any) -> Non
     assert refusal.value.remedy
     assert refusal.value.where
     assert not out.parent.exists()
+
+
+def test_a_folder_that_has_none_of_the_videos(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/t.csv").write_text("video,caption\na,x\nb,y\n")
+    refused("table", tmp_path / "in/t.csv", "none of the 2 videos has a file there", videos=tmp_path / "empty")
 
 
 # === The command ===

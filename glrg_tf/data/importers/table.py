@@ -91,7 +91,10 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if column not in (reader.fieldnames or ()):
                 found = ", ".join(reader.fieldnames or ()) or "no header line"
                 what = f"the column '{column}' is missing (found {found})"
-                raise AnnotationError(what, where=file, remedy="the first line names the columns: video,caption,split")
+                other = next((mark for mark in ";\t|" if mark in found), None) if file.suffix != ".tsv" else None
+                remedy = "the first line names the columns: video,caption,split"
+                remedy += f" (separated by commas, not by {other!r})" if other else ""
+                raise AnnotationError(what, where=file, remedy=remedy)
         for cells in reader:
             where = f"{file}: line {reader.line_num}"
             if None in cells or None in cells.values():

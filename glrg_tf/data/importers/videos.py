@@ -32,7 +32,7 @@ def attach(
     Records that know their file keep it.
 
     Raises:
-        AnnotationError: no such folder.
+        AnnotationError: no such folder, or no record has a file.
     """
     if folder is None:
         return list(records)
@@ -51,6 +51,11 @@ def attach(
         if record.video is None:
             missing.append(record.id)
         attached.append(record)
+    if missing and len(missing) == len(records):
+        what = f"none of the {len(records)} videos has a file there ({mention(missing)})"
+        raise AnnotationError(
+            what, where=folder, remedy="files are named like the ids; check --videos, or leave it out"
+        )
     if missing:
         notes.append(f"{len(missing)} videos have no file in {folder} ({mention(missing)})")
     return attached
