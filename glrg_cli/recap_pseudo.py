@@ -51,9 +51,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from training.recap_pseudo import add_pseudo_texts
 
     dataset = CaptionDataset.load(args.data)
-    teacher = _teacher(args, dataset, console)
+    splits = tuple(name.strip() for name in args.splits.split(","))
+    teacher = _teacher(args, dataset, splits, console)
     with console.progress(len(dataset.records()), "writing", "records") as bar:
-        splits = tuple(name.strip() for name in args.splits.split(","))
         counts = add_pseudo_texts(dataset, teacher, Path(args.out), splits, bar.update)
     told = ", ".join(f"{count} texts of level '{level}'" for level, count in counts.items())
     console.line(f"{args.out}: {told}, marked as predicted")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _teacher(args: argparse.Namespace, dataset: Any, console: Console) -> Any:
+def _teacher(args: argparse.Namespace, dataset: Any, splits: tuple[str, ...], console: Console) -> Any:
     from glrg_tf.recap.captioner import RecapCaptioner
 
     if args.teacher is not None:
@@ -81,9 +81,8 @@ def _teacher(args: argparse.Namespace, dataset: Any, console: Console) -> Any:
     with Stopper(console) as stopper:
         reporter = RecapReporter(console, stopper)
         try:
-            return train_teacher(
-                dataset, Path(args.teacher_out), chosen, resume=args.resume, reporter=reporter, stop=stopper
-            )
+            out, resume = Path(args.teacher_out), args.resume
+            return train_teacher(dataset, out, chosen, splits=splits, resume=resume, reporter=reporter, stop=stopper)
         except KeyboardInterrupt:
             console.interrupt_note = "state saved; go on with the same command and --resume"
             raise

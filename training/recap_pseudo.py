@@ -41,17 +41,31 @@ def teacher_settings(settings: RecapTraining, dataset: CaptionDataset) -> RecapT
     return dataclasses.replace(settings, levels=taught, model=model, below="people", unified=False, pseudo=False)
 
 
+def require_lacking(dataset: CaptionDataset, levels: Sequence[str], splits: Sequence[str]) -> None:
+    """Sees to it that some record lacks one of `levels` above clips, before anybody trains a teacher for nothing.
+
+    Raises:
+        DataError: no record of `splits` does.
+    """
+    texts = [LevelTexts.from_json(r.levels, r.id) for r in dataset.records() if r.levels and r.split in splits]
+    above = [level for level in levels if level != CLIP]
+    if all(one.of(level) or one.predicted.get(level) for one in texts for level in above):
+        raise DataError("no record lacks a level", where=dataset.folder, remedy="there is nothing to write")
+
+
 def train_teacher(
     dataset: CaptionDataset,
     out: Path,
     settings: RecapTraining,
     *,
+    splits: Sequence[str] = ("train",),
     resume: bool = False,
     reporter: Reporter | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> RecapCaptioner:
-    """Trains a teacher on the records that have everything; see `train_recap`."""
+    """Trains a teacher, for the records of `splits`, on those that have everything; see `train_recap`."""
     chosen = teacher_settings(settings, dataset)
+    require_lacking(dataset, chosen.levels, splits)
     return train_recap(dataset, out, chosen, resume=resume, reporter=reporter, stop=stop)
 
 

@@ -68,3 +68,5 @@ def test_pseudo_writes_what_records_lack(folder, capsys):
     assert len(scored[0].written[0][0].below) == 3 and len(scored[1].written[0][0].below) == 2
     again = ["recap", "pseudo", "--data", str(folder / "data"), "--out", str(folder / "y")]
     assert main([*again, "--teacher", str(folder / "teacher")]) == 4 and not (folder / "y").exists()
+    assert main([*again, "--teacher-out", str(folder / "z")]) == 4  # before a teacher is trained for nothing
+    assert "no record lacks a level" in capsys.readouterr().err and not (folder / "z").exists()
