@@ -47,9 +47,10 @@ def write_json(path: pathlib.Path, value: Any) -> pathlib.Path:
     return path
 
 
-def msrvtt_folder(root: pathlib.Path) -> pathlib.Path:
-    """`train/` with three videos and `val/` with two, features beside them."""
-    for split, name, numbers in (("train", "train", (0, 1, 2)), ("val", "validate", (7, 8))):
+def msrvtt_folder(root: pathlib.Path, test: bool = False) -> pathlib.Path:
+    """`train/` with three videos, `val/` with two and, where asked for, `test/` with two; features beside them."""
+    splits = [("train", "train", (0, 1, 2)), ("val", "validate", (7, 8))]
+    for split, name, numbers in [*splits, ("test", "test", (9, 10))] if test else splits:
         captions = {f"video{n}": [f"a man does thing {n}", "A Man, again!"] for n in numbers}
         write_json(root / split / "videodatainfo.json", msrvtt(captions, name))
         release_features(root / split / "gl_feats.h5", list(captions))
