@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import warnings
 
 import pytest
@@ -16,6 +17,9 @@ from tests.docs import pages
 
 SITE = pages.ROOT / "build" / "docs"
 ALL = os.environ.get("GLRG_DOCS") == "all"
+# A paragraph with what was meant as items of a list or rows of a table.
+UNMADE = r"""const text = [...document.querySelectorAll("article p")].map(p => p.textContent);
+return text.find(t => /(^|\n)(- |\|)/.test(t)) ?? null"""
 SOME = ("index.html", "extending.html", "performance.html", "api/captioner.html")
 
 
@@ -28,6 +32,13 @@ def test_every_page_is_in_the_navigation():
     assert named <= there, f"mkdocs.yml names what is not there: {sorted(named - there)}"
     if there - named:
         warnings.warn(f"not in the navigation of mkdocs.yml: {sorted(there - named)}", stacklevel=1)
+
+
+def test_lists_and_tables_need_no_empty_line():
+    markdown = "Say:\n- a\n  more\n- b\n\nIn:\n| x |\n|---|\n```\n- as it is\n| too |\n```\n"
+    expected = "Say:\n\n- a\n  more\n- b\n\nIn:\n\n| x |\n|---|\n```\n- as it is\n| too |\n```\n"
+    hooks = runpy.run_path(str(pages.ROOT / "docs" / "hooks.py"))
+    assert hooks["on_page_markdown"](markdown) == expected == hooks["on_page_markdown"](expected)
 
 
 def built() -> list[str]:
@@ -50,3 +61,4 @@ def test_the_site_in_a_browser(width, height):
             assert requests and elsewhere == [], page
             beyond = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert driver.execute_script(beyond) <= 1, f"{page} is wider than {width} pixels"
+            assert driver.execute_script(UNMADE) is None, f"{page}: a list or a table that is none"
