@@ -118,9 +118,10 @@ def cards(runs: Sequence[RunReport], shown: Sequence[Shown]) -> Html | None:
     for why, head in heads.items():
         chosen = [entry for entry in shown if entry.why == why]
         if chosen:
-            body.append(parts.section(head, parts.grid(_card(runs, entry, references) for entry in chosen), id_=why))
-    about = "By CIDEr of the video, which stands behind each caption, in per cent."
-    return tag("div", tag("p", about, class_="quiet"), body)
+            about = None if body else tag("p", "By CIDEr of the video, in per cent behind it.", class_="quiet")
+            cards = parts.grid(_card(runs, entry, references) for entry in chosen)
+            body.append(parts.section(head, about, cards, id_=why))
+    return tag("div", body)
 
 
 def _card(runs: Sequence[RunReport], entry: Shown, references: dict[str, Any]) -> Html:

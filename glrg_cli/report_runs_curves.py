@@ -20,9 +20,10 @@ def curves(runs: Sequence[RunReport]) -> Html | None:
     thin = len(runs) <= _MOST_WITH_THIN
     val = "CIDEr on val"
     beam = "dashed: the mean of all hypotheses of the beam, the steadier number" if thin else ""
+    judged = _charts(runs, val, ("val_cider", "val_beam_cider") if thin else ("val_cider",), (*_SEEDING, "dr"))
     drawn = [
         *_charts(runs, "Cross-entropy a word", ("cross_entropy",), _SEEDING),
-        *_charts(runs, val, ("val_cider", "val_beam_cider") if thin else ("val_cider",), (*_SEEDING, "dr")),
+        *judged,
         *_charts(runs, "Reward of the samples", ("reward", "baseline") if thin else ("reward",), ("dr",)),
         *_charts(runs, "Words a sample", ("length",), ("dr",)),
         *_charts(runs, "Different captions on val", ("val_distinct",), (*_SEEDING, "dr")),
@@ -30,7 +31,8 @@ def curves(runs: Sequence[RunReport]) -> Html | None:
     found = [chart for chart in drawn if chart is not None]
     if not found:
         return None
-    said = f"{val}: {beam}. Reward, dashed: the baseline, where it is not the mean itself." if beam else ""
+    reward = "Reward, dashed: the baseline, where it is not the mean itself."
+    said = f"{val}: {beam}. {reward}" if beam and any(judged) else ""
     return parts.section(
         "Curves", tag("div", found, class_="charts"), tag("p", said, class_="quiet") if said else None, id_="curves"
     )

@@ -260,3 +260,7 @@ def test_charts():
     assert one is not None and "<circle" in one
     many = line_chart("many <x>", [Line("a", range(5000), np.sin(np.arange(5000)))])
     assert many is not None and many.count(",") < 1500 and "many &lt;x&gt;" in many
+    epochs = line_chart("epochs", [Line("a", [1.0, 2.0], [0.2244, 0.2254])])
+    assert epochs is not None and ">1.5<" not in epochs and ">0.22475<" in epochs
+    places = [float(x) for x in re.findall(r'x="([0-9.]+)"[^>]*>0\.\d+<', epochs)]
+    assert min(places) > 6.5 * len("0.22475")  # nothing is cut off at the left

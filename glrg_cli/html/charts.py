@@ -31,6 +31,7 @@ CSS = """
 COLOURS = 6
 _WIDTH, _HEIGHT = 360, 216
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 34
+_DIGIT = 6.8  # width of a digit of the numbers at the axes
 _MOST_POINTS = 400  # of a line: more make the page heavy and nothing clearer
 
 
@@ -59,9 +60,10 @@ def line_chart(title: str, lines: Sequence[Line], *, about: str = "", x_name: st
     if not drawn:
         return None
     everything = [point for _, points in drawn for point in points]
-    across = _Scale.of([x for x, _ in everything], _LEFT, _WIDTH - _RIGHT, tight=True)
     upward = _Scale.of([y for _, y in everything], _HEIGHT - _BOTTOM, _TOP)
-    marks = [*(_level(y, upward) for y in upward.marks), *(_column(x, across) for x in across.marks)]
+    left = max(_LEFT, 10 + _DIGIT * max(len(f"{mark:g}") for mark in upward.marks))
+    across = _Scale.of([x for x, _ in everything], left, _WIDTH - _RIGHT, tight=True)
+    marks = [*(_level(y, upward, left) for y in upward.marks), *(_column(x, across) for x in across.marks)]
     marks.append(tag("text", x_name, x=_WIDTH - _RIGHT, y=_HEIGHT - 3, text_anchor="end"))
     paths = [_path(line, points, across, upward) for line, points in drawn]
     ends = "; ".join(f"{line.name} {points[0][1]:.3g} to {points[-1][1]:.3g}" for line, points in drawn)
@@ -85,11 +87,15 @@ class _Scale:
 
     @classmethod
     def of(cls, values: Sequence[float], start: float, end: float, *, tight: bool = False) -> _Scale:
-        """A scale with round marks that holds `values`; `tight` ends at the values instead of at a mark."""
+        """A scale with round marks that holds `values`; `tight` ends at the values instead of at a mark.
+
+        Whole values (epochs, words) have whole marks.
+        """
         low, high = min(values), max(values)
+        whole = all(float(value).is_integer() for value in values)
         if high - low <= 1e-12 * max(1.0, abs(high)):
             low, high = low - 0.5, high + 0.5
-        step = _round_step((high - low) / 4)
+        step = _round_step(max((high - low) / 4, 1.0), (1, 2, 5, 10)) if whole else _round_step((high - low) / 4)
         if not tight:
             low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -99,9 +105,9 @@ class _Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
-def _round_step(step: float) -> float:
+def _round_step(step: float, nices: Sequence[float] = (1, 2, 2.5, 5, 10)) -> float:
     power = 10.0 ** math.floor(math.log10(step))
-    return next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= step * 0.999)
+    return next(nice * power for nice in nices if nice * power >= step * 0.999)
 
 
 def _points(line: Line) -> list[tuple[float, float]]:
@@ -112,10 +118,10 @@ def _points(line: Line) -> list[tuple[float, float]]:
     return [*points[::every], *(points[-1:] if (len(points) - 1) % every else [])]
 
 
-def _level(value: float, scale: _Scale) -> list[Html]:
+def _level(value: float, scale: _Scale, left: float) -> list[Html]:
     y = f"{scale(value):.1f}"
-    line = tag("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="grid-line")
-    return [line, tag("text", f"{value:g}", x=_LEFT - 6, y=f"{scale(value) + 4:.1f}", text_anchor="end")]
+    line = tag("line", x1=left, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="grid-line")
+    return [line, tag("text", f"{value:g}", x=left - 6, y=f"{scale(value) + 4:.1f}", text_anchor="end")]
 
 
 def _column(value: float, scale: _Scale) -> Html:
