@@ -231,6 +231,7 @@ def _sized(model: RecapConfig, tokens: TextTokens, videos: Sequence[LongVideo], 
     return dataclasses.replace(
         model,
         vocabulary_size=tokens.size,
+        separator=tokens.separator,
         dense_width=dense.shape[2] if dense is not None and CLIP in levels else 0,
         max_clip_tokens=dense.shape[1] if dense is not None and CLIP in levels else model.max_clip_tokens,
         row_width=rows.shape[1] if reading else 0,

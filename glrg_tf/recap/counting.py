@@ -21,8 +21,7 @@ def count_parameters(config: RecapConfig) -> Counts:
     """The parameters of `RecapNetwork(config)`."""
     w = config.width
     norm, attention, forward = 2 * w, 4 * (w * w + w), 8 * w * w + 5 * w
-    video = config.dense_width > 0 or (config.row_width > 0 and config.inputs != "text")
-    text = config.text_queries > 0 and config.inputs != "video"
+    video, text = config.has_video, config.has_text and config.text_reader == "queries"
     crosses = -(-config.mapper_layers // config.cross_every)
     crossing = crosses * (attention + norm)
     alignment = norm + config.mapper_layers * (attention + forward + 2 * norm) + crossing
@@ -32,6 +31,8 @@ def count_parameters(config: RecapConfig) -> Counts:
     if config.project_inputs:
         inputs += (config.dense_width + 1 + config.max_clip_tokens) * w if config.dense_width else 0
         inputs += (config.row_width + 1 + config.max_rows) * w if config.row_width and config.inputs != "text" else 0
+    if config.has_text and config.text_reader == "words":
+        inputs += config.text_places * w + norm
     gated = config.decoder_layers * (attention + forward + 2 * norm + 2)
     blocks = config.decoder_layers * (attention + forward + 2 * norm)
     tables = (config.vocabulary_size + config.positions) * w + norm

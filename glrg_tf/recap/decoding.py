@@ -14,12 +14,17 @@ from glrg_tf.recap.gated_decoder import GatedDecoder
 NOTHING = -1  # where a text has ended
 
 
-def greedy(decoder: GatedDecoder, conditioning: tf.Tensor, start: int, end: int, max_words: int) -> tf.Tensor:
+LookedAt = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # keys, values, and where one may look (gated_decoder.py)
+
+
+def greedy(
+    decoder: GatedDecoder, conditioning: tuple[tf.Tensor, tf.Tensor], start: int, end: int, max_words: int
+) -> tf.Tensor:
     """The most probable word, one after the other.
 
     Args:
         decoder: the layers.
-        conditioning: float32 (B, n, W).
+        conditioning: Z float32 (B, n, W), and float32 (B, n), 1 where it holds something.
         start: id that a text begins with.
         end: id that ends it.
         max_words: most words of a text.
@@ -27,8 +32,8 @@ def greedy(decoder: GatedDecoder, conditioning: tf.Tensor, start: int, end: int,
     Returns:
         int32 (B, max_words), words and then -1; the end token is not among them.
     """
-    batch = tf.shape(conditioning)[0]
-    looked_at = [unit.cross.keys(conditioning) for unit in decoder.units]
+    batch = tf.shape(conditioning[0])[0]
+    looked_at = [unit.look_at(*conditioning) for unit in decoder.units]
     width, heads = decoder.config.width, decoder.config.heads
     empty = tf.zeros([batch, heads, 0, width // heads])
     cache = tuple(empty for _ in range(2 * len(decoder.blocks)))
@@ -57,7 +62,7 @@ def step(
     decoder: GatedDecoder,
     token: tf.Tensor,
     place: tf.Tensor,
-    looked_at: list[tuple[tf.Tensor, tf.Tensor]],
+    looked_at: list[LookedAt],
     cache: tuple[tf.Tensor, ...],
 ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
     """One word further.
@@ -66,7 +71,7 @@ def step(
         decoder: the layers.
         token: int32 (B,), the word at `place`.
         place: int32 (), counted from 0.
-        looked_at: keys and values of the conditioning, a pair a layer.
+        looked_at: what each layer has made of the conditioning.
         cache: keys and values of the places before, float32 (B, H, place, d), two a layer.
 
     Returns:
@@ -75,7 +80,7 @@ def step(
     x = decoder.embedding(token[:, None], first=place)
     longer: list[tf.Tensor] = []
     for number, (unit, block) in enumerate(zip(decoder.units, decoder.blocks, strict=True)):
-        x = unit.step(x, *looked_at[number])
+        x = unit.step(x, looked_at[number])
         x, key, value = block.step(x, cache[2 * number], cache[2 * number + 1])
         longer += [key, value]
     return decoder.logits(x)[:, 0], tuple(longer)

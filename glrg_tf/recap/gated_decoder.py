@@ -38,15 +38,19 @@ class GatedCrossAttention(keras.layers.Layer):
         self.gate_forward = self.add_weight(shape=(), initializer="zeros", name="gate_forward")
         self.built = True
 
-    def step(self, x: Any, key: Any, value: Any, training: bool = False) -> Any:
-        """(B, T, W) with the keys and values of Z (`cross.keys`)."""
-        seen = self.cross.look(self.norm_cross(x), key, value)
-        x = x + ops.tanh(self.gate_cross) * self.dropout(seen, training=training)
+    def look_at(self, conditioning: Any, heard: Any) -> tuple[Any, Any, Any]:
+        """Keys and values of Z (B, n, W), and where one may look: `heard` (B, n); once a text, whatever its length."""
+        return *self.cross.keys(conditioning), heard[:, None, None, :]
+
+    def step(self, x: Any, looked_at: tuple[Any, Any, Any], training: bool = False) -> Any:
+        """(B, T, W) with what `look_at` has made of Z."""
+        found = self.cross.look(self.norm_cross(x), *looked_at)
+        x = x + ops.tanh(self.gate_cross) * self.dropout(found, training=training)
         return x + ops.tanh(self.gate_forward) * self.forward(self.norm_forward(x))
 
-    def call(self, x: Any, conditioning: Any, training: bool = False) -> Any:
-        """(B, T, W) looks at Z (B, n, W)."""
-        return self.step(x, *self.cross.keys(conditioning), training=training)
+    def call(self, x: Any, conditioning: Any, heard: Any, training: bool = False) -> Any:
+        """(B, T, W) looks at Z (B, n, W), of which `heard` (B, n) says 1 where there is something."""
+        return self.step(x, self.look_at(conditioning, heard), training=training)
 
     def compute_output_shape(self, shape: Any, *_: Any) -> Any:
         """As the first input."""
@@ -143,13 +147,14 @@ class GatedDecoder:
         self.dropout = keras.layers.Dropout(config.dropout)
 
     def model(self) -> keras.Model:
-        """Tokens int32 (B, T), conditioning float32 (B, n, W) -> logits float32 (B, T, V)."""
+        """Tokens int32 (B, T), Z float32 (B, n, W), heard float32 (B, n) -> logits float32 (B, T, V)."""
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         conditioning = keras.Input((None, self.config.width), name="conditioning")
+        heard = keras.Input((None,), name="heard")
         x = self.dropout(self.embedding(token_ids))
         for unit, block in zip(self.units, self.blocks, strict=True):
-            x = block(unit(x, conditioning))
-        return keras.Model([token_ids, conditioning], self.logits(x), name="decoder")
+            x = block(unit(x, conditioning, heard))
+        return keras.Model([token_ids, conditioning, heard], self.logits(x), name="decoder")
 
     def language_model(self) -> keras.Model:
         """The same blocks without the gated units: tokens int32 (B, T) -> logits float32 (B, T, V)."""

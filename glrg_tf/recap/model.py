@@ -11,7 +11,10 @@ defeats its purpose there (section 14):
 (e) rows are sampled in whole numbers (the reference's "uniform" returns a row too many for some lengths);
 (f) lower texts pass the decoder's own blocks, as a plain language model, before the alignment: bare embeddings do not
     tell which colour belongs to whom (`text_blocks=0`: the reference's);
-(g) the last word of the longest text of a batch is kept (decoding.py).
+(g) with `text_reader="words"` (`nano`) lower texts are not squeezed through queries: the decoder looks at their words,
+    which have the learned place of their text among the texts (`text_places`). Sixteen queries did not learn to tell
+    what came first, from 4,000 stories (docs/recap.md); "queries": the reference's;
+(h) the last word of the longest text of a batch is kept (decoding.py).
 """
 
 from __future__ import annotations
@@ -51,6 +54,30 @@ class Rows(keras.layers.Layer):
         return self.map(features) + self.places[None, : ops.shape(features)[1]]
 
 
+class LowerWords(keras.layers.Layer):
+    """Words of lower texts as the decoder looks at them: with the place of their text among the texts, normalised."""
+
+    def __init__(self, width: int, texts: int, separator: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width, self.texts, self.separator = width, texts, separator
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+
+    def build(self, *_: Any) -> None:
+        """Makes the places and the LayerNorm."""
+        self.norm.build((None, None, self.width))
+        self.places = self.add_weight(shape=(self.texts, self.width), initializer="zeros", name="places")
+        self.built = True
+
+    def call(self, words: Any, token_ids: Any) -> Any:
+        """Words (B, T, W) of the ids int32 (B, T) -> (B, T, W); a separator counts with the text that it begins."""
+        number = ops.cumsum(ops.cast(token_ids == self.separator, "int32"), axis=1)
+        return self.norm(words + ops.take(self.places, ops.minimum(number, self.texts - 1), axis=0))
+
+    def compute_output_shape(self, shape: Any, *_: Any) -> Any:
+        """As the first input."""
+        return shape
+
+
 class RecapNetwork:
     """The parameters of one level, or of all levels (unified), and the functional models over them.
 
@@ -60,8 +87,8 @@ class RecapNetwork:
 
     Attributes:
         video_mapper: functional model, context (B, S, W) and seen (B, S) -> queries; None without features.
-        text_mapper: the same for lower texts; None without them.
-        decoder: functional model, tokens (B, T) and conditioning (B, n, W) -> logits (B, T, V).
+        text_mapper: the same for lower texts; None without them, and where the decoder looks at their words.
+        decoder: functional model, tokens (B, T), conditioning (B, n, W), heard (B, n) -> logits (B, T, V).
         language_model: the decoder's blocks alone.
     """
 
@@ -71,14 +98,18 @@ class RecapNetwork:
         self.decoder = self.layers.model()
         self.language_model = self.layers.language_model()
         self._rows: dict[str, Rows] = {}
+        self._words: LowerWords | None = None
         if config.project_inputs and config.dense_width:
             self._rows["clip"] = Rows(config.dense_width, config.width, config.max_clip_tokens, name="clip_input")
         if config.project_inputs and config.row_width and config.inputs != "text":
             self._rows["rows"] = Rows(config.row_width, config.width, config.max_rows, name="row_input")
-        video = config.dense_width > 0 or (config.row_width > 0 and config.inputs != "text")
-        text = config.text_queries > 0 and config.inputs != "video"
+        video, text = config.has_video, config.has_text
         if not video and not text:
             raise ConfigError("a network that reads neither features nor texts", where="inputs")
+        if text and config.text_reader == "words":
+            self._words = LowerWords(config.width, config.text_places, config.separator, name="text_input")
+            self._words.build()
+            text = False  # no queries
         aligned = Alignment(config, "video" if video else "text")
         self.video_mapper = aligned.model("video", config.video_queries) if video else None
         if text and video and not config.shared_mapper:
@@ -94,7 +125,9 @@ class RecapNetwork:
 
     # === Functional models ===
     def conditioning(self, level: str) -> keras.Model:
-        """Inputs of a level -> Z float32 (B, n, W): the features' queries, then the texts'.
+        """Inputs of a level -> Z float32 (B, n, W), and float32 (B, n), 1 where it holds something.
+
+        Z is the features' queries, then the texts', or the texts' words.
 
         Inputs by name, those that the level reads: `features` float32 (B, S, D) and `seen` float32 (B, S), 1 where
         there is a row; `text_ids` int32 (B, T), -1 where there is no word.
@@ -104,7 +137,7 @@ class RecapNetwork:
         """
         if level not in self._conditioning:
             inputs: dict[str, Any] = {}
-            parts = []
+            parts, heard = [], []
             if self.config.reads_video(level):
                 width = self.config.dense_width if level == CLIP else self.config.row_width
                 inputs["features"] = keras.Input((None, width), name="features")
@@ -112,16 +145,22 @@ class RecapNetwork:
                 rows = self._rows.get("clip" if level == CLIP else "rows")
                 context = rows(inputs["features"]) if rows is not None else inputs["features"]
                 parts.append(self.video_mapper([context, inputs["seen"]]))
+                heard.append(ops.ones_like(parts[-1][:, :, 0]))
             if self.config.reads_text(level):
                 inputs["text_ids"] = keras.Input((None,), dtype="int32", name="text_ids")
                 context = self.layers.embedding(inputs["text_ids"])
                 for block in self.layers.blocks[: self.config.text_blocks]:
                     context = block(context)
                 seen = ops.cast(inputs["text_ids"] >= 0, "float32")
-                parts.append(self.text_mapper([context, seen]))
+                if self._words is not None:
+                    parts.append(self._words(context, inputs["text_ids"]))
+                    heard.append(seen)
+                else:
+                    parts.append(self.text_mapper([context, seen]))
+                    heard.append(ops.ones_like(parts[-1][:, :, 0]))
             if not parts:
                 raise ConfigError(f"this network reads nothing at level '{level}'", where=level)
-            joined = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=1)
+            joined = [found[0] if len(found) == 1 else ops.concatenate(found, axis=1) for found in (parts, heard)]
             self._conditioning[level] = keras.Model(inputs, joined, name=f"{level}_conditioning")
         return self._conditioning[level]
 
@@ -130,7 +169,7 @@ class RecapNetwork:
         if level not in self._training:
             conditioning = self.conditioning(level)
             tokens = keras.Input((None,), dtype="int32", name="token_ids")
-            logits = self.decoder([tokens, conditioning.output])
+            logits = self.decoder([tokens, *conditioning.output])
             self._training[level] = keras.Model(conditioning.input | {"token_ids": tokens}, logits, name=level)
         return self._training[level]
 
@@ -139,7 +178,7 @@ class RecapNetwork:
     def variables(self) -> dict[str, keras.Variable]:
         """Every weight by name, "part/place", the same for the same config."""
         found: dict[str, keras.Variable] = {}
-        parts = [*self._rows.values(), self.video_mapper, self.text_mapper, self.decoder]
+        parts = [*self._rows.values(), self.video_mapper, self.text_mapper, self._words, self.decoder]
         for part in parts:
             for variable in part.weights if part is not None else ():
                 if not str(variable.dtype).startswith("float"):

@@ -9,6 +9,7 @@ from glrg_tf.errors import ConfigError
 from glrg_tf.recap.hierarchy import CLIP, LEVELS
 
 Sampling = Literal["masking", "uniform", "mean"]
+TextReader = Literal["queries", "words"]
 Inputs = Literal["both", "video", "text"]
 Trainable = Literal["all", "paper"]
 _MOST = 2**20
@@ -33,6 +34,9 @@ class RecapConfig:
     video_queries: int = 16  # learned queries that read features
     text_blocks: int = 2  # of the decoder's blocks that lower texts pass before the alignment; 0: bare embeddings
     text_queries: int = 16  # learned queries that read the texts below; 0: no texts are read
+    text_reader: TextReader = "queries"  # "words": the decoder looks at the words below themselves, without queries
+    text_places: int = 64  # lower texts told apart by their number; later ones count as the last ("words" alone)
+    separator: int = 3  # id between lower texts; filled in
     positions: int = 512  # the longest text, in tokens
     max_clip_tokens: int = 64  # tokens of a clip
     max_rows: int = 128  # rows that are read at once: more are sampled
@@ -48,7 +52,7 @@ class RecapConfig:
     def __post_init__(self) -> None:
         """Refuses sizes that do not fit together."""
         counts = ("vocabulary_size", "width", "heads", "mapper_layers", "cross_every", "decoder_layers", "positions")
-        for name in (*counts, "video_queries", "max_clip_tokens", "max_rows", "max_text"):
+        for name in (*counts, "video_queries", "text_places", "max_clip_tokens", "max_rows", "max_text"):
             if not 1 <= getattr(self, name) <= _MOST:
                 raise ConfigError(f"{name} must lie in 1..{_MOST}, found {getattr(self, name)}", where=name)
         for name in ("dense_width", "row_width", "text_blocks", "text_queries"):
@@ -75,8 +79,18 @@ class RecapConfig:
         """Whether the texts below take part at a level."""
         return level != CLIP and self.inputs != "video" and self.text_queries > 0
 
+    @property
+    def has_video(self) -> bool:
+        """Whether features take part at any level."""
+        return self.dense_width > 0 or (self.row_width > 0 and self.inputs != "text")
 
-NANO = RecapConfig()
+    @property
+    def has_text(self) -> bool:
+        """Whether the texts below take part at any level."""
+        return self.text_queries > 0 and self.inputs != "video"
+
+
+NANO = RecapConfig(text_reader="words")
 # Published shapes (fact sheet, sections 4-7): GPT-2 small, an alignment of twelve layers that looks in every other one.
 PAPER = RecapConfig(
     vocabulary_size=50257,

@@ -21,7 +21,12 @@ BATCH = 3
 @pytest.fixture(scope="module")
 def network() -> RecapNetwork:
     """A tiny network with open gates and words far apart, so that everything it reads is heard."""
-    made = RecapNetwork(tiny(decoder_layers=2, mapper_layers=2), seed=3)
+    return opened()
+
+
+def opened(**changes: object) -> RecapNetwork:
+    """A network of which nothing is closed."""
+    made = RecapNetwork(tiny(decoder_layers=2, mapper_layers=2, **changes), seed=3)
     for name, variable in made.variables.items():
         if "gate_" in name:
             variable.assign(0.7)
@@ -52,7 +57,8 @@ def test_published_parameter_counts():
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"trainable": "paper", "cross_every": 2, "mapper_layers": 3, "shared_mapper": True}]
+    "changes",
+    [{}, {"text_reader": "queries", "trainable": "paper", "cross_every": 2, "mapper_layers": 3, "shared_mapper": True}],
 )
 def test_counting_agrees_with_built_networks(changes):
     config = tiny(**changes)
@@ -68,8 +74,8 @@ def test_closed_gates_are_the_plain_language_model(network):
     logits = plain.training_model("segment")(inputs() | {"token_ids": token_ids}, training=False)
     expected = plain.language_model(token_ids, training=False)
     np.testing.assert_array_equal(np.asarray(logits), np.asarray(expected))
-    opened = network.training_model("segment")(inputs() | {"token_ids": token_ids}, training=False)
-    assert np.abs(np.asarray(opened) - np.asarray(network.language_model(token_ids, training=False))).max() > 0.1
+    open_gates = network.training_model("segment")(inputs() | {"token_ids": token_ids}, training=False)
+    assert np.abs(np.asarray(open_gates) - np.asarray(network.language_model(token_ids, training=False))).max() > 0.1
 
 
 def test_gates_get_a_gradient_from_the_start():
@@ -84,8 +90,8 @@ def test_gates_get_a_gradient_from_the_start():
 def test_cached_steps_equal_the_whole_prefix(network):
     conditioning = network.conditioning("segment")(inputs(), training=False)
     token_ids = np.random.default_rng(2).integers(3, 20, (BATCH, 6)).astype(np.int32)
-    whole = np.asarray(network.decoder([tf.constant(token_ids), conditioning], training=False))
-    looked_at = [unit.cross.keys(conditioning) for unit in network.layers.units]
+    whole = np.asarray(network.decoder([tf.constant(token_ids), *conditioning], training=False))
+    looked_at = [unit.look_at(*conditioning) for unit in network.layers.units]
     sizes = network.config
     empty = tf.zeros([BATCH, sizes.heads, 0, sizes.width // sizes.heads])
     cache = (empty,) * (2 * sizes.decoder_layers)
@@ -103,7 +109,8 @@ def test_greedy_takes_the_most_probable_words_and_keeps_the_last(network):
         words: list[int] = []
         while len(words) < most:
             prefix = tf.constant([[1, *words]], tf.int32)
-            token = int(np.argmax(network.decoder([prefix, conditioning[row : row + 1]], training=False)[0, -1]))
+            looked_at = [one[row : row + 1] for one in conditioning]
+            token = int(np.argmax(network.decoder([prefix, *looked_at], training=False)[0, -1]))
             if token == 0:
                 break
             words.append(token)
@@ -112,14 +119,18 @@ def test_greedy_takes_the_most_probable_words_and_keeps_the_last(network):
     assert found.shape == (BATCH, most) and max(ends) > 0
 
 
-def test_padding_changes_nothing(network):
+@pytest.mark.parametrize("reader", ["words", "queries"])
+def test_padding_changes_nothing(network, reader):
+    network = network if reader == network.config.text_reader else opened(text_reader=reader)
     short = inputs(words=5, rows=3)
     long = {
         "features": np.pad(short["features"], ((0, 0), (0, 4), (0, 0)), constant_values=9.0),
         "seen": np.pad(short["seen"], ((0, 0), (0, 4))),
         "text_ids": np.pad(short["text_ids"], ((0, 0), (0, 6)), constant_values=-1),
     }
-    model = network.conditioning("segment")
+    token_ids = np.random.default_rng(2).integers(3, 20, (BATCH, 6)).astype(np.int32)
+    short, long = (one | {"token_ids": token_ids} for one in (short, long))
+    model = network.training_model("segment")
     np.testing.assert_allclose(model(short, training=False), model(long, training=False), atol=1e-5)
     nothing = long | {"seen": long["seen"] * 0, "text_ids": np.full_like(long["text_ids"], -1)}
     assert np.isfinite(np.asarray(model(nothing, training=False))).all()
@@ -129,7 +140,22 @@ def test_order_of_rows_is_seen(network):
     forward = inputs()
     backward = forward | {"features": forward["features"][:, ::-1]}
     model = network.conditioning("video")
-    assert np.abs(np.asarray(model(forward)) - np.asarray(model(backward))).max() > 1e-3
+    assert np.abs(np.asarray(model(forward)[0]) - np.asarray(model(backward)[0])).max() > 1e-3
+
+
+def test_words_know_which_text_they_are_of():
+    """The same words, another text of them: a separator more before them moves what the decoder looks at."""
+    network = opened(inputs="text")
+    separator = network.config.separator
+    one = np.asarray([[5, 6, separator, 7, 8]], np.int32)
+    other = np.asarray([[5, separator, separator, 7, 8]], np.int32)
+    model = RecapNetwork(dataclasses.replace(network.config, text_blocks=0), seed=1)
+    model.set_weights(network.get_weights())
+    (first, heard), (second, _) = (model.conditioning("video")({"text_ids": ids}) for ids in (one, other))
+    moved = np.abs(np.asarray(first) - np.asarray(second)).max(axis=2)[0]
+    assert (moved > 1e-3).tolist() == [False, True, True, True, True] and np.asarray(heard).all()
+    late = np.asarray([[separator] * 70 + [5]], np.int32)[:, : network.config.positions]  # later than any place
+    assert np.isfinite(np.asarray(model.conditioning("video")({"text_ids": late})[0])).all()
 
 
 def test_inputs_of_levels():
@@ -146,11 +172,11 @@ def test_the_next_level_starts_from_the_one_below(network):
     segment = RecapNetwork(tiny(dense_width=0), seed=2)
     before = segment.get_weights()
     new = segment.start_from(clip)
-    assert new and all(name.startswith(("text_", "row_input")) for name in new)
+    assert new and all(name.startswith(("text_input", "row_input")) for name in new)
     after, source = segment.get_weights(), clip.get_weights()
     np.testing.assert_array_equal(after["block_0/self.qkv.kernel"], source["block_0/self.qkv.kernel"])
     np.testing.assert_array_equal(after["video_queries/queries"], source["video_queries/queries"][[1, 2, 3, 4]])
-    np.testing.assert_array_equal(after["text_queries/queries"], before["text_queries/queries"])
+    np.testing.assert_array_equal(after["text_input/places"], before["text_input/places"])
 
 
 def test_weights_by_name_and_seed(network):
@@ -194,10 +220,11 @@ def test_lower_texts_pass_the_plain_blocks(network):
     bare = RecapNetwork(dataclasses.replace(network.config, text_blocks=0), seed=1)
     assert bare.count() == network.count()
     bare.set_weights(network.get_weights())
-    read = inputs()
-    assert np.abs(np.asarray(bare.conditioning("segment")(read)) - network.conditioning("segment")(read)).max() > 1e-3
+    read, through = (np.asarray(one.conditioning("segment")(inputs())[0]) for one in (bare, network))
+    assert np.abs(read - through).max() > 1e-3
     short = {"text_ids": inputs()["text_ids"][:, :5]}
     long = {"text_ids": np.pad(short["text_ids"], ((0, 0), (0, 3)), constant_values=-1)}
     alone = RecapNetwork(dataclasses.replace(network.config, inputs="text"), seed=1)
     model = alone.conditioning("video")
-    np.testing.assert_allclose(model(short), model(long), atol=1e-5)
+    np.testing.assert_allclose(model(short)[0], model(long)[0][:, :5], atol=1e-5)
+    np.testing.assert_array_equal(model(long)[1], (long["text_ids"] >= 0).astype(np.float32))
