@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise DataError("neither test nor val has features", where=dataset.folder, remedy="name a --split")
     data = StudyData.open(args.data, split)
     wanted = [part.strip() for part in args.rows.split(",")] if args.rows else []
-    rows = ingredients.build(data, ablate_tables.config_of(args, data), seeds, wanted)
+    rows = ingredients.build(data, ablate_tables.config_of(args, data), seeds, wanted, args.epochs)
     jobs = ingredients.jobs_of(rows)
     missing = missing_jobs(jobs, args.out)
     if args.dry_run:

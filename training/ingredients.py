@@ -79,7 +79,9 @@ class Ingredient:
         return Path(out) / "judged" / f"{self.key}-seed{job.seed}-{digest}.json"
 
 
-def build(data: StudyData, config: RunConfig, seeds: Sequence[int], rows: Sequence[str] = ()) -> list[Ingredient]:
+def build(
+    data: StudyData, config: RunConfig, seeds: Sequence[int], rows: Sequence[str] = (), most_epochs: int | None = None
+) -> list[Ingredient]:
     """The rows of the study.
 
     Args:
@@ -87,6 +89,7 @@ def build(data: StudyData, config: RunConfig, seeds: Sequence[int], rows: Sequen
         config: settings of every training; the captioners change their own.
         seeds: one training each.
         rows: those wanted; all by default. The first row is always there: the others are compared with it.
+        most_epochs: of each phase, the captioners' own numbers included; None leaves them.
 
     Raises:
         ConfigError: an unknown row.
@@ -97,7 +100,7 @@ def build(data: StudyData, config: RunConfig, seeds: Sequence[int], rows: Sequen
     # Trained and judged as `glrg`; only the captioners must hold what all rows decode with.
     config = dataclasses.replace(config, decoding_selection="content", decoding_word_bias=0.0)
     wanted = [name for name in NAMES if not rows or name in rows or name == BASE]
-    return [_row(name, data, config, seeds) for name in wanted]
+    return [_row(name, data, config, seeds, most_epochs) for name in wanted]
 
 
 def jobs_of(rows: Iterable[Ingredient]) -> list[Job]:
@@ -162,10 +165,13 @@ def read(row: Ingredient, out: str | os.PathLike[str]) -> list[tuple[int, dict[s
     return found
 
 
-def _row(name: str, data: StudyData, config: RunConfig, seeds: Sequence[int]) -> Ingredient:
+def _row(name: str, data: StudyData, config: RunConfig, seeds: Sequence[int], most_epochs: int | None) -> Ingredient:
     label, captioner, decoding = _ROWS[name]
     seeding, boosted, changes = _CAPTIONERS[captioner]
     changed = training_config.override(config, list(changes))
+    if most_epochs is not None:
+        bounds = {phase: min(changed.phase(phase).epochs, most_epochs) for phase in training_config.PHASES}
+        changed = training_config.override(changed, [f"{phase}.epochs={most}" for phase, most in bounds.items()])
     jobs = []
     for seed in seeds:
         job = Job(seeding, seeding, changed, seed, data)  # type: ignore[arg-type]  # xe or dxe
@@ -182,7 +188,8 @@ def _decode_and_score(
     from training import material
     from training.evaluator import evaluate_captioner
 
-    captioner.decoding = dataclasses.replace(captioner.decoding, **decoding)
+    beam = min(decoding["beam_size"], captioner.config.vocabulary_size)  # tiny vocabularies fill no wide beam
+    captioner.decoding = dataclasses.replace(captioner.decoding, **{**decoding, "beam_size": beam})
     evaluation = evaluate_captioner(captioner, dataset, split)
     features = material.open_split(dataset, split, captioner.config).features()
     spent = []

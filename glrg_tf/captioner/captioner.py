@@ -193,7 +193,10 @@ class VideoCaptioner:
         settings = dataclasses.replace(
             self.decoding, beam_size=beam_size, selection=selection or self.decoding.selection
         )
-        if not 1 <= num_captions <= beam_size <= self.config.vocabulary_size:
+        if beam_size > self.config.vocabulary_size:
+            what = f"a beam of {beam_size} for a vocabulary of {self.config.vocabulary_size} words"
+            raise ConfigError(what, remedy=f"ask for a beam of at most {self.config.vocabulary_size}")
+        if not 1 <= num_captions <= beam_size:
             raise ConfigError(
                 f"{num_captions} captions from a beam of {beam_size}", remedy="ask for at most --beam captions"
             )

@@ -54,6 +54,13 @@ def test_the_first_row_is_always_there_and_unknown_ones_are_refused(data):
         ingredients.build(data, CONFIG, (1,), ("magic",))
 
 
+def test_most_epochs_bound_the_captioners_own(data):
+    for most, expected in ((None, 110), (2, 2)):
+        rows = ingredients.build(data, CONFIG, (1,), ("xe",), most)
+        jobs = {job.name: job for job in ingredients.jobs_of(rows)}
+        assert jobs["xe"].config.xe.epochs == expected
+
+
 def test_every_row_is_judged_once(study, data):
     out, rows = study
     for row in rows:
