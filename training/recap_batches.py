@@ -8,7 +8,7 @@ import numpy as np
 
 from glrg_tf.errors import DataError
 from glrg_tf.recap.hierarchy import LEVELS
-from glrg_tf.recap.inputs import feature_arrays
+from glrg_tf.recap.inputs import read_arrays
 from glrg_tf.recap.settings import RecapConfig
 from glrg_tf.recap.text_tokens import TextTokens, join_ids, padded, target
 from training.recap_data import Example
@@ -82,15 +82,12 @@ class LevelBatches:
         unseen: np.random.Generator | None = None,
     ) -> dict[str, np.ndarray]:
         """The arrays of some examples, each with one of its targets; `unseen` draws the lower texts left out."""
-        arrays = {}
-        if self.config.reads_video(self.level):
-            arrays |= feature_arrays(self.config, self.level, [self._features[row] for row in chosen])
-        if self._below:
-            texts = [self._below[row] for row in chosen]
-            if unseen is not None:
-                texts = [[ids for ids in own if unseen.random() >= self._text_dropout] or own for own in texts]
-            below = [join_ids(self._tokens, own, self.config.max_text) for own in texts]
-            arrays["text_ids"] = padded(below, _rounded(below))
+        texts = [self._below[row] for row in chosen] if self._below else []
+        if unseen is not None:
+            texts = [[ids for ids in own if unseen.random() >= self._text_dropout] or own for own in texts]
+        below = [join_ids(self._tokens, own, self.config.max_text) for own in texts]
+        features = [self._features[row] for row in chosen]
+        arrays = read_arrays(self.config, self.level, features, below, words=_rounded(below))
         inputs, labels = [x for x, _ in picked], [y for _, y in picked]
         length = _rounded(labels)
         return arrays | {"token_ids": padded(inputs, length), "labels": padded(labels, length)}

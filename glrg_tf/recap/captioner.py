@@ -33,7 +33,7 @@ from glrg_tf.recap.hierarchy import CLIP, LEVELS, Hierarchy
 from glrg_tf.recap.inputs import read_arrays, text_length
 from glrg_tf.recap.model import RecapNetwork
 from glrg_tf.recap.settings import RecapConfig
-from glrg_tf.recap.text_tokens import TextTokens, load_tokens
+from glrg_tf.recap.text_tokens import TextTokens, join, load_tokens
 
 if TYPE_CHECKING:
     from glrg_tf.encoders.bundle import EncoderBundle
@@ -255,22 +255,23 @@ class RecapCaptioner:
             )
         config = self.networks[level].config
         reads = config.reads_text(level)
-        lengths = [text_length(config, self.tokens, below) if reads else 0 for below in texts]
+        below = [join(self.tokens, own, config.max_text) if reads else [] for own in texts]
+        lengths = [text_length(config, ids) if reads else 0 for ids in below]
         written = [""] * len(features)
         for length in sorted(set(lengths)):
             members = [number for number, own in enumerate(lengths) if own == length]
             for start in range(0, len(members), _BATCH):
                 chosen = members[start : start + _BATCH]
-                ids = self._decode(level, [features[n] for n in chosen], [texts[n] for n in chosen], length)
+                ids = self._decode(level, [features[n] for n in chosen], [below[n] for n in chosen], length)
                 for number, row in zip(chosen, ids, strict=False):
                     written[number] = self.tokens.decode(decoding.words_of(row))
         return written
 
-    def _decode(self, level: str, features: list[np.ndarray], texts: list[Sequence[str]], length: int) -> np.ndarray:
+    def _decode(self, level: str, features: list[np.ndarray], below: list[list[int]], length: int) -> np.ndarray:
         network = self.networks[level]
         config = network.config
         rows = 0 if level == CLIP else config.max_rows
-        arrays = read_arrays(config, self.tokens, level, features, texts, rows=rows, words=length)
+        arrays = read_arrays(config, level, features, below, rows=rows, words=length)
         missing = _BATCH - len(features)
         whole = {name: np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) for name, array in arrays.items()}
         key = (id(network), level)

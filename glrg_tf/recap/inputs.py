@@ -10,7 +10,7 @@ from glrg_tf.errors import FeatureError
 from glrg_tf.recap.hierarchy import CLIP
 from glrg_tf.recap.sampling import sample_rows
 from glrg_tf.recap.settings import RecapConfig
-from glrg_tf.recap.text_tokens import TextTokens, join, padded
+from glrg_tf.recap.text_tokens import padded
 
 _SHORTEST = 64  # tokens of lower texts: what is shorter is padded to it
 Arrays = dict[str, np.ndarray]
@@ -52,10 +52,9 @@ def feature_arrays(config: RecapConfig, level: str, features: Sequence[np.ndarra
 
 def read_arrays(
     config: RecapConfig,
-    tokens: TextTokens,
     level: str,
     features: Sequence[np.ndarray],
-    texts: Sequence[Sequence[str]],
+    below: Sequence[Sequence[int]],
     *,
     rows: int = 0,
     words: int = 0,
@@ -64,10 +63,9 @@ def read_arrays(
 
     Args:
         config: of the network.
-        tokens: of the texts.
         level: of the samples.
         features: tokens of clips or rows, float32 (S, D) a sample; unused where the level reads none.
-        texts: the texts below, in order, of each sample; unused where the level reads none.
+        below: ids of the texts below of each sample (text_tokens.join); unused where the level reads none.
         rows: rows are padded to at least this.
         words: lower texts are padded to at least this.
 
@@ -78,13 +76,13 @@ def read_arrays(
     if config.reads_video(level):
         arrays |= feature_arrays(config, level, features, rows)
     if config.reads_text(level):
-        arrays["text_ids"] = padded([join(tokens, below, config.max_text) for below in texts], words)
+        arrays["text_ids"] = padded(below, words)
     return arrays
 
 
-def text_length(config: RecapConfig, tokens: TextTokens, texts: Sequence[str]) -> int:
+def text_length(config: RecapConfig, below: Sequence[int]) -> int:
     """The padded length of a sample's lower texts in use: 64, 128, …, `max_text`; a function of the sample alone."""
-    count, length = len(join(tokens, texts, config.max_text)), min(_SHORTEST, config.max_text)
-    while length < count:
+    length = min(_SHORTEST, config.max_text)
+    while length < min(len(below), config.max_text):
         length = min(2 * length, config.max_text)
     return length

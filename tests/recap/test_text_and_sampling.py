@@ -71,11 +71,11 @@ def test_sampling_of_rows():
 def test_what_a_level_reads():
     config = tiny(vocabulary_size=TOKENS.size)
     rows = [np.ones((3, 5), np.float32), np.ones((20, 5), np.float32)]
-    arrays = read_arrays(config, TOKENS, "segment", rows, [["a ball moves"], []], rows=8, words=16)
+    arrays = read_arrays(config, "segment", rows, [TOKENS.encode("a ball moves"), []], rows=8, words=16)
     assert arrays["features"].shape == (2, 8, 5) and arrays["seen"].sum(axis=1).tolist() == [3, 8]
     assert arrays["text_ids"].shape == (2, 16) and (arrays["text_ids"][1] == PADDING).all()
-    assert set(read_arrays(config, TOKENS, "clip", [np.ones((2, 6), np.float32)], [[]])) == {"features", "seen"}
-    assert text_length(config, TOKENS, ["a ball moves"]) == 48  # never beyond what is read at once
+    assert set(read_arrays(config, "clip", [np.ones((2, 6), np.float32)], [[]])) == {"features", "seen"}
+    assert text_length(config, [5] * 3) == text_length(config, [5] * 99) == 48  # never beyond what is read at once
     with pytest.raises(FeatureError, match="reads"):
         feature_arrays(config, "segment", [np.ones((3, 4), np.float32)])
     with pytest.raises(FeatureError, match="not finite"):
