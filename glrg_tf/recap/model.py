@@ -248,6 +248,8 @@ class RecapNetwork:
         deviations = {"kernel": usual, "words": usual, "places": 0.5 * usual, "queries": width**-0.5}
         for name, variable in self.variables.items():
             deviation = deviations.get(name.rpartition("/")[2].rpartition(".")[2])
+            if name == "text_input/places":
+                deviation = usual  # as loud as the words: what came first is learned late otherwise
             if name.endswith("map.kernel"):
                 deviation = (2.0 / sum(variable.shape)) ** 0.5
             if deviation is not None:
