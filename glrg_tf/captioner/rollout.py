@@ -213,15 +213,14 @@ class _Forward:
         chosen = tf.gather_nd(self.inputs.draws, tf.stack([level.caption, _fill(t + 1, labels)], axis=1))
         uniforms = tf.gather_nd(self.uniforms, tf.stack([level.caption, _fill(t, labels)], axis=1))
         if self.draws_everywhere:
-            logits = vocabulary_logits(dropped, self.head)
-            written["probabilities"] = tf.nn.softmax(logits)
-            read = tf.where(chosen, draw_from(written["probabilities"], level.row, uniforms), labels)
-            written["log_prob"] = target_log_probs(logits, written["probabilities"], level.row, read)
+            written["probabilities"] = probabilities = self._probabilities(dropped)
+            read = tf.where(chosen, draw_from(probabilities, level.row, uniforms), labels)
+            written["log_prob"] = self._target_log_probs(probabilities, level.row, read, dropped)
             return read
         # Scheduled sampling: only the rows where a coin fell need a distribution.
         fallen = tf.reshape(tf.where(chosen), [-1])
         needed, local = tf.unique(tf.gather(level.row, fallen))
-        probabilities = tf.nn.softmax(vocabulary_logits(tf.gather(dropped, needed), self.head))
+        probabilities = self._probabilities(tf.gather(dropped, needed))
         drawn = draw_from(probabilities, local, tf.gather(uniforms, fallen))
         return tf.tensor_scatter_nd_update(labels, fallen[:, None], drawn)
 
@@ -266,15 +265,20 @@ class _Forward:
         if self.draws_everywhere:
             probabilities, log_probs = stores["probabilities"].concat(), stores["log_prob"].concat()
         else:
-            logits = vocabulary_logits(dropped, self.head)
-            probabilities = tf.nn.softmax(logits)
-            log_probs = target_log_probs(logits, probabilities, head_rows, targets)
+            probabilities = self._probabilities(dropped)
+            log_probs = self._target_log_probs(probabilities, head_rows, targets, dropped)
         outputs = log_probs, stores["caption"].concat(), stores["step"].concat(), targets, rows, row_count
         videos = tf.shape(self.video_gates)[0]
         kept = Kept(
             stores, levels, videos, self.head, rows, head_rows, row_count, targets, dropped, probabilities, mask
         )
         return outputs, kept
+
+    def _probabilities(self, hidden: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(vocabulary_logits(hidden, self.head))
+
+    def _target_log_probs(self, probabilities, rows, targets, hidden) -> tf.Tensor:
+        return target_log_probs(probabilities, rows, targets, lambda: vocabulary_logits(hidden, self.head))
 
     def _seed(self, stream: int | tf.Tensor) -> tf.Tensor:
         return tf.random.experimental.stateless_fold_in(self.inputs.seed, stream)
