@@ -136,6 +136,20 @@ def test_gradient_against_finite_differences(model, features):
     assert_finite_differences(loss, [v.value for v in model.trainable_variables], seed=0)
 
 
+def test_vanishing_probabilities_keep_their_logarithms(features):
+    model = CaptionerModel(CONFIG, seed=3)
+    weights = model.variables_by_name()
+    model.set_weights({name: np.full(v.shape, 0.01) for name, v in weights.items()})
+    bias = next(name for name, v in weights.items() if name.endswith("bias") and tuple(v.shape) == (V,))
+    model.set_weights({name: v.numpy() for name, v in weights.items()} | {bias: np.linspace(0, 400, V)})
+    labels = make_labels()
+    result = run(model, features, labels)
+    plain = plain_log_probs(model, features, labels[:, :-1]).numpy()
+    expected = plain[result.captions.numpy(), result.steps.numpy(), result.targets.numpy()]
+    assert expected.min() < -300
+    np.testing.assert_allclose(result.log_probs, expected, rtol=1e-6)
+
+
 def test_batch_of_one_equals_batch_of_many(model, features):
     labels = make_labels()
     together = run(model, features, labels).log_probs.numpy()
