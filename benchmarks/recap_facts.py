@@ -73,20 +73,26 @@ def _of_segment(told: Story, segment: Any, text: str) -> dict[str, bool]:
 
 
 def _of_summary(told: Story, text: str) -> dict[str, bool]:
-    tasks = [theme for theme, _ in _in_order(text, _TASKS)]
+    tasks, places = _acts(text)
     return {
         "hero": named(told.hero) in text,
         "cargo": (f"carrying a {told.cargo}" in text) if told.cargo else "carrying" not in text,
+        "places in order": places == [act.scene for act in told.acts],
         "tasks in order": tasks == [act.theme for act in told.acts],
     }
 
 
-_TASKS = {"search": ("searches",), "work": ("works",), "play": ("plays",), "travel": ("travels",), "fight": ("fights",)}
+_TASKS = {"searches": "search", "works": "work", "plays": "play", "travels": "travel", "fights": "fight"}
 
 
-def _in_order(text: str, words: dict[str, tuple[str, ...]]) -> list[tuple[str, int]]:
-    found = {(name, match.start()) for name, forms in words.items() for f in forms for match in re.finditer(f, text)}
-    return sorted(found, key=lambda pair: pair[1])
+def _acts(text: str) -> tuple[list[str], list[str]]:
+    """The tasks that a summary tells, in order, and the place behind each ("" where there is none)."""
+    tasks, places = [], []
+    for match in re.finditer("|".join(_TASKS), text):
+        behind = text[match.end() + 1 :]
+        tasks.append(_TASKS[match[0]])
+        places.append(next((scene for scene, words in _PLACES.items() if behind.startswith(words)), ""))
+    return tasks, places
 
 
 def _note(rows: dict[str, list[bool]], level: str, found: dict[str, bool]) -> None:

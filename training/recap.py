@@ -36,7 +36,7 @@ from glrg_tf.recap.settings import RecapConfig
 from glrg_tf.recap.text_tokens import TextTokens, WordTokens
 from training.recap_batches import LevelBatches
 from training.recap_config import RecapTraining
-from training.recap_data import FeatureFolder, LongVideo, Told, examples, load_videos, lower_texts, texts_of
+from training.recap_data import Example, FeatureFolder, LongVideo, Told, examples, load_videos, lower_texts, texts_of
 from training.recap_stage import Stage
 from training.recap_writing import read_predictions, write_level, write_predictions
 from training.reporting import Reporter
@@ -170,19 +170,18 @@ class _Run:
         return network
 
     def _stage(self, level: str, network: RecapNetwork, active: Sequence[str], own: dict[str, RecapNetwork]) -> Stage:
-        batches = {name: self._batches(name, network.config, self.train_videos) for name in active}
-        held = [video for video in self.videos if video.split == "val"]
-        checks = {name: self._batches(name, network.config, held) for name in active if self._found(name, held)}
+        batches = {name: self._batches(name, network.config, self._found(name, self.train_videos)) for name in active}
+        held = {name: self._found(name, [v for v in self.videos if v.split == "val"]) for name in active}
+        checks = {name: self._batches(name, network.config, found) for name, found in held.items() if found}
         bare = RecapCaptioner(own, self.tokens, self.settings.hierarchy)
         folder = self.out / "stages" / level
         return Stage(level, folder, bare, network, batches, checks, self.settings, self.reporter, self.stop)
 
-    def _found(self, level: str, videos: Sequence[LongVideo]) -> list[Any]:
+    def _found(self, level: str, videos: Sequence[LongVideo]) -> list[Example]:
         below = {video.id: lower_texts(video, level, self.written) for video in videos}
         return [e for v in videos for e in examples(v, level, self.settings.hierarchy, below[v.id])]
 
-    def _batches(self, level: str, config: RecapConfig, videos: Sequence[LongVideo]) -> LevelBatches:
-        found = self._found(level, videos)
+    def _batches(self, level: str, config: RecapConfig, found: Sequence[Example]) -> LevelBatches:
         chosen = self.settings
         return LevelBatches(found, level, config, self.tokens, chosen.batch_size, chosen.seed, chosen.text_dropout)
 

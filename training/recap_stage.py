@@ -17,7 +17,7 @@ from glrg_tf.errors import CheckpointError
 from glrg_tf.recap.captioner import RecapCaptioner
 from glrg_tf.recap.model import RecapNetwork
 from training import optimizer as optimizers
-from training.checkpoints import BEST, CheckpointFolder, TrainingState
+from training.checkpoints import CheckpointFolder, TrainingState
 from training.recap_batches import LevelBatches
 from training.recap_config import RecapTraining, learning_rate
 from training.recap_steps import build_loss, build_step
@@ -156,11 +156,6 @@ class Stage:
             variable.assign(value)
         self.optimizer.iterations.assign(int(state.slots["optimizer/iterations"]))
         self.done, self.history = state.step, list(state.history)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the stage's last checkpoint is there."""
-        return self.checkpoints.pointer(BEST) is not None
 
 
 def _flat(name: str) -> str:
