@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from glrg_tf.config import from_dict, to_dict
 from glrg_tf.errors import CheckpointError, ConfigError
 from glrg_tf.recap import decoding, layers
 from glrg_tf.recap.counting import count_parameters
 from glrg_tf.recap.model import RecapNetwork
-from glrg_tf.recap.settings import RecapConfig, paper_level
+from glrg_tf.recap.settings import NANO, RecapConfig, paper_level
 from tests.recap.made_recap import tiny
 
 BATCH = 3
@@ -156,6 +157,15 @@ def test_words_know_which_text_they_are_of():
     assert (moved > 1e-3).tolist() == [False, True, True, True, True] and np.asarray(heard).all()
     late = np.asarray([[separator] * 70 + [5]], np.int32)[:, : network.config.positions]  # later than any place
     assert np.isfinite(np.asarray(model.conditioning("video")({"text_ids": late})[0])).all()
+
+
+def test_settings_of_older_captioners_mean_queries():
+    old = to_dict(tiny(text_reader="queries"))
+    for name in ("text_reader", "text_places", "separator"):
+        del old[name]
+    network = RecapNetwork(from_dict(RecapConfig, old))
+    assert NANO.text_reader == "words" and network.text_mapper is not None
+    assert not any(name.startswith("text_input") for name in network.variables)
 
 
 def test_inputs_of_levels():
