@@ -30,11 +30,10 @@ from glrg_tf.io import atomic, documents
 SETTINGS = ("clips", "both", "video", "text", "unified", "more")
 SEEDS = (1, 2, 3)
 METRICS = ("CIDEr", "ROUGE_L", "METEOR")
-STEPS = (600, 400, 1000)  # of the stages clips, segments, summaries
+STEPS = (600, 400, 1500)  # of the stages clips, segments, summaries
 WIDTH = 64
 HIGHER = ("segment", "video")
 MORE = 3000  # stories told as texts alone
-LEARNING_RATE = 3e-3
 
 
 def main() -> None:
@@ -100,7 +99,6 @@ class Study:
             hierarchy=Hierarchy(4.0, SEGMENT_SECONDS),
             model=model,
             steps=self.steps,  # type: ignore[arg-type]
-            learning_rate=LEARNING_RATE,
             row_streams=self.row_streams,
             checkpoint_steps=250,
             texts_too=setting == "more",
