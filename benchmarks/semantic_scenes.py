@@ -3,12 +3,17 @@
     glrg extract data/world --per-position --out clips.h5
     python -m benchmarks.semantic_scenes --world data/world --features clips.h5
     python -m benchmarks.semantic_scenes --stories 40 --words 60       # long videos, an encoder of random weights
+    python -m benchmarks.semantic_scenes --stories 40 --encoder world-nano --words 30 --unseen 0.1 --components 5
 
 Trains Visual GloVe on the clips of `clips.h5`, or of stories of twelve minutes, for three seeds and measures, against
 the true scene of every clip (known to the world, never to the training): the accuracy of the 5 nearest neighbours among
 clips of other videos, and the silhouette (cosine). Clips while the scene changes are left out. The features themselves
-are measured beside it. The clips of stories are seen by the nano keyframe encoder as it is built, without any training:
-no label takes part at all.
+are measured beside it. The clips of stories are seen by the nano keyframe encoder as it is built, without any training
+(no label takes part at all), or by that of `--encoder`. Settings are chosen on other stories: `--stories-seed 6`.
+
+The same place by day, at night and in fog are different looks of it, which no video joins. `looks` tells what is
+reached by embeddings that know the look and nothing else (one direction each): the silhouette of scenes is bounded by
+that for whoever is not told which looks are one place.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ import numpy as np
 
 from glrg_cli.common import Console
 from glrg_tf.io import documents
+from glrg_tf.semantic.form import ClipEmbeddings, Form
 from glrg_tf.semantic.settings import CodebookConfig, GloveConfig
 from glrg_tf.semantic.stack_sources import open_stacks
 from glrg_tf.semantic.stacks import Stacks
@@ -75,13 +81,16 @@ def separation(rows: np.ndarray, labels: np.ndarray, videos: np.ndarray, seed: i
 
 
 @contextlib.contextmanager
-def clips_of_stories(count: int, seed: int) -> Iterator[tuple[Stacks, np.ndarray]]:
-    """Stacks of stories, a clip each beat of four seconds (its middle frame), and the scene of every clip."""
+def clips_of_stories(count: int, seed: int, source: str = "nano") -> Iterator[tuple[Stacks, np.ndarray, np.ndarray]]:
+    """Stacks of stories, a clip each beat of four seconds (its middle frame), and every clip's scene and look."""
+    from glrg_cli.encoders import open_encoder
     from glrg_tf.data.world.stories import draw_story
     from glrg_tf.data.world.story_video import beat_frames
-    from glrg_tf.encoders.bundle import EncoderBundle
 
-    encoder, names, labels = EncoderBundle.load("nano").streams["keyframe"], {}, []
+    encoder = open_encoder(source).streams["keyframe"]
+    scenes: dict[str, int] = {}
+    looks: dict[tuple[object, ...], int] = {}
+    labels = []
     with tempfile.TemporaryDirectory() as scratch:
         with Console().progress(count, "drawing stories", "stories") as bar:
             for number in range(count):
@@ -89,18 +98,20 @@ def clips_of_stories(count: int, seed: int) -> Iterator[tuple[Stacks, np.ndarray
                 beats = [(segment.act, beat) for segment in story.segments for beat in segment.beats]
                 frames = [frame for act, beat in beats for frame in beat_frames(story, act, beat, [8])]
                 np.save(Path(scratch) / f"{story.id}_rgb.npy", encoder.encode(np.stack(frames)[:, np.newaxis]))
-                labels += [names.setdefault(story.acts[act].scene, len(names)) for act, _ in beats]
+                for act in (story.acts[number] for number, _ in beats):
+                    look = looks.setdefault((act.scene, act.night, act.weather), len(looks))
+                    labels.append((scenes.setdefault(act.scene, len(scenes)), look))
                 bar.update()
         with open_stacks([Path(scratch)]) as stacks:
-            yield stacks, np.array(labels)
+            yield stacks, *np.array(labels).T
 
 
 @contextlib.contextmanager
-def clips_of_world(options: argparse.Namespace) -> Iterator[tuple[Stacks, np.ndarray]]:
-    """The clips of a features.h5, and the scene of every clip."""
+def clips_of_world(options: argparse.Namespace) -> Iterator[tuple[Stacks, np.ndarray, None]]:
+    """The clips of a features.h5, and the scene of every clip; looks are not told apart."""
     streams = options.streams.split(",") if options.streams else None
     with open_stacks([options.features], streams=streams) as stacks:
-        yield stacks, true_scenes(options.world, stacks.ids, np.diff(stacks.offsets))
+        yield stacks, true_scenes(options.world, stacks.ids, np.diff(stacks.offsets)), None
 
 
 def main() -> None:
@@ -109,22 +120,33 @@ def main() -> None:
     parser.add_argument("--world", type=Path)
     parser.add_argument("--features", type=Path)
     parser.add_argument("--stories", type=int, help="so many stories instead of the clips of a world")
+    parser.add_argument("--stories-seed", type=int, default=5)
+    parser.add_argument("--encoder", default="nano", help="of the stories' frames: its keyframe stream")
     parser.add_argument("--streams")
     parser.add_argument("--words", type=int, default=100)
     parser.add_argument("--window", type=int, default=5)
     parser.add_argument("--dimensions", type=int, default=32)
+    parser.add_argument("--unseen", type=float, default=0.0)
+    parser.add_argument("--components", type=int, default=0)
+    parser.add_argument("--smooth", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     if not options.stories and not (options.world and options.features):
         parser.error("name --world and --features, or --stories")
-    with clips_of_stories(options.stories, 5) if options.stories else clips_of_world(options) as (stacks, labels):
-        rows = measure(options, stacks, labels)
+    if options.stories:
+        source = clips_of_stories(options.stories, options.stories_seed, options.encoder)
+    else:
+        source = clips_of_world(options)
+    with source as (stacks, labels, looks):
+        rows = measure(options, stacks, labels, looks)
     print(json.dumps({"clips": len(labels), "scenes": int(labels.max()) + 1, "rows": rows}, indent=1))
 
 
-def measure(options: argparse.Namespace, stacks: Stacks, labels: np.ndarray) -> list[dict[str, Any]]:
-    """Separation of the features, and of the embeddings of every seed."""
+def measure(
+    options: argparse.Namespace, stacks: Stacks, labels: np.ndarray, looks: np.ndarray | None
+) -> list[dict[str, Any]]:
+    """Separation of the features, of the looks where they are known, and of the embeddings of every seed."""
     from training.glove import train
 
     videos = np.repeat(np.arange(stacks.videos), np.diff(stacks.offsets))
@@ -138,10 +160,16 @@ def measure(options: argparse.Namespace, stacks: Stacks, labels: np.ndarray) -> 
         return found
 
     rows: list[dict[str, Any]] = [{"of": "features", **both(stacks.rows(0, len(stacks)), 0)}]
+    if looks is not None:
+        rows.append({"of": "looks", **both(np.eye(int(looks.max()) + 1)[looks], 0)})
+    config = GloveConfig(
+        dimensions=options.dimensions, window=options.window, epochs=options.epochs, unseen=options.unseen
+    )
     for seed in range(1, options.seeds + 1):
-        config = GloveConfig(dimensions=options.dimensions, window=options.window, epochs=options.epochs)
         glove = train(stacks, CodebookConfig(options.words, batch_rows=4000), config, seed=seed)
-        rows.append({"of": "embeddings", "seed": seed, **both(glove.vectors[glove.clips.words], seed)})
+        embeddings = ClipEmbeddings(glove, Form(options.components, options.smooth))
+        clips = np.concatenate([embeddings.of(own) for own in np.split(glove.clips.words, stacks.offsets[1:-1])])
+        rows.append({"of": "embeddings", "seed": seed, **both(clips, seed)})
     return rows
 
 

@@ -4,7 +4,9 @@
     glrg glove embed runs/glove --features data/world/features.h5 --out data/world/features.h5
     python -m benchmarks.semantic_stream --data data/world --out runs/semantic --recipe world
 
-Prints a table of CIDEr (and the other metrics with --json). A training that is finished is not done again.
+Prints a table of CIDEr (and the other metrics with --json). A training that is finished is not done again. With
+`--streams long_range` the captioner reads that stream only, without and with `semantic`: what the embedding is worth
+where it is not made of what the captioner reads already.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="world")
     parser.add_argument("--phases", default=",".join(PHASES))
     parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--streams", help="the captioner's other streams (default: all)")
     parser.add_argument("--split", default="test")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", action="store_true")
@@ -44,7 +47,8 @@ def main() -> None:
     widths = data.features.streams if data.features is not None else {}
     if STREAM not in widths:
         raise ConfigError(f"the features have no stream '{STREAM}'", where=options.data, remedy="`glrg glove embed`")
-    without = {name: width for name, width in widths.items() if name != STREAM}
+    others = options.streams.split(",") if options.streams else [name for name in widths if name != STREAM]
+    without = {name: widths[name] for name in others}
     rows = [
         run(options, data, seed, streams, console)
         for seed in map(int, options.seeds.split(","))

@@ -86,6 +86,7 @@ def _add_train(actions: Any) -> None:
     )
     vectors.add_argument("--epochs", type=integer(1), metavar="N", default=_GLOVE.epochs, help=_told("epochs"))
     vectors.add_argument("--patience", type=integer(0), metavar="N", default=_GLOVE.patience, help=_told("patience"))
+    vectors.add_argument("--unseen", type=float, metavar="X", default=_GLOVE.unseen, help=_told("unseen"))
     vectors.add_argument(
         "--start-range", type=float, metavar="R", default=_GLOVE.start_range, help=_told("start_range")
     )
@@ -108,6 +109,7 @@ _MEANINGS = {
     "batch_size": "pairs of a step",
     "epochs": "most passes over all pairs",
     "patience": "epochs without a better loss before stopping; 0 never stops early",
+    "unseen": "co-occurrence of words that never meet, such as 0.1; 0 leaves these pairs out",
     "start_range": "start values lie within ± this; 0 takes 0.5/D, the published code has 1",
     "compat": "reference weighs pairs as the published code does, off by 1/distance",
 }
@@ -119,6 +121,7 @@ def _run_train(args: argparse.Namespace, console: Console) -> int:
         window=args.window,
         x_max=args.x_max,
         alpha=args.alpha,
+        unseen=args.unseen,
         start_range=args.start_range,
         learning_rate=args.learning_rate,
         batch_size=args.batch_size,

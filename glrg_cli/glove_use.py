@@ -62,6 +62,16 @@ def add_parsers(actions: Any) -> None:
         default="auto",
         help="unit: absolute values sum to 1 on average, as probabilities; auto: unit beside other streams, else raw",
     )
+    embed.add_argument(
+        "--components",
+        type=integer(1, 4096),
+        metavar="N",
+        default=0,
+        help="write the N main directions of the embeddings only (default: all of e)",
+    )
+    embed.add_argument(
+        "--smooth", type=integer(0, 10_000), metavar="N", default=0, help="mean over N clips on each side (default: 0)"
+    )
     embed.add_argument("--events", metavar="DATASET", type=Path, help="write the clips of this dataset's events only")
     embed.add_argument("--clip-seconds", metavar="S", type=float, default=2.56, help="for --events (default: 2.56)")
     embed.add_argument("--pooled", action="store_true", help="one mean vector a video in the .h5, not one a clip")
@@ -92,6 +102,7 @@ def _embed(args: argparse.Namespace, console: Console) -> int:
     from glrg_tf.data.dataset import CaptionDataset
     from glrg_tf.semantic.artefact import load_glove
     from glrg_tf.semantic.events import write_events
+    from glrg_tf.semantic.form import Form
     from glrg_tf.semantic.outputs import write_folder, write_stream
 
     sources, to_file, in_place = _check_embed(args)
@@ -101,21 +112,22 @@ def _embed(args: argparse.Namespace, console: Console) -> int:
         open_source(args, console, sources, trained) as stacks,
         console.progress(len(stacks), "visual words", "clips") as bar,
     ):
-        shared: dict[str, Any] = {"workers": args.workers, "progress": bar.update}
+        small = args.scale == "unit" or (args.scale == "auto" and to_file and stacks.source["kind"] == "features")
+        form = Form(args.components, args.smooth, small)
+        shared: dict[str, Any] = {"form": form, "workers": args.workers, "progress": bar.update}
         if args.events is not None:
             records = CaptionDataset.load(args.events).records()
             made = write_events(glove, stacks, records, args.out, clip_seconds=args.clip_seconds, **shared)
         elif to_file:
-            unit = args.scale == "unit" or (args.scale == "auto" and stacks.source["kind"] == "features")
-            shared |= {"scale": glove.unit if unit else 1.0, "replace": in_place}
-            made = write_stream(glove, stacks, args.out, pooled=args.pooled, **shared)
+            made = write_stream(glove, stacks, args.out, pooled=args.pooled, replace=in_place, **shared)
         else:
             made = write_folder(glove, stacks, args.out, concatenation=args.concatenate, **shared)
     if made.get("missing"):
         console.warning(f"{len(made['missing'])} events have no stacks: left out ({', '.join(made['missing'][:3])}, …)")
     if to_file and is_feature_file_of_dataset(args.out):
         attach_features(args.out.parent)
-    console.info(f"embeddings of {made['clips']:,} clips, {glove.dimensions} wide, in {args.out}")
+    width = args.components or glove.dimensions
+    console.info(f"embeddings of {made['clips']:,} clips, {width} wide, in {args.out}")
     console.result({"out": str(args.out), **made})
     return 0
 

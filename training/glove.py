@@ -145,8 +145,10 @@ def train(
     pairs = counts.table()
     reporter.message(f"{len(pairs):,} pairs of words stand within {config.window} clips of each other")
     reporter.stage("vectors", config.epochs, "epochs")
+    # Without any pair train_vectors says so.
+    fitted = pairs.filled(config.unseen) if config.unseen and len(pairs) else pairs
     fit = train_vectors(
-        pairs, config, seed=seed, epoch_done=lambda epoch, loss: reporter.advance(1, loss=loss), stop=stop
+        fitted, config, seed=seed, epoch_done=lambda epoch, loss: reporter.advance(1, loss=loss), stop=stop
     )
     reporter.message(f"vectors: {fit.reason}; epoch {fit.best_epoch} is kept, mean loss {min(fit.losses):.5g}")
     report |= {"pairs": len(pairs), "losses": fit.losses, "best_epoch": fit.best_epoch, "ended": fit.reason}

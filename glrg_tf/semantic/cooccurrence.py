@@ -21,6 +21,7 @@ from glrg_tf.errors import ConfigError, DataError
 from glrg_tf.io import npy
 from glrg_tf.semantic.settings import Compat
 
+_MOST_FILLED = 2**25  # pairs when those that never meet are filled in: 5792 words
 _SHARD_CLIPS = 2**17  # clips counted at once: with W = 5 ten times as many pairs
 
 
@@ -110,6 +111,25 @@ class Cooccurrence:
         matrix = np.zeros((self.words, self.words))
         matrix[self.rows, self.columns] = self.values
         return matrix
+
+    def filled(self, value: float) -> Cooccurrence:
+        """Returns X with `value` added to every pair of words that occur at all, those that never meet among them.
+
+        GloVe looks at the pairs that were counted, so nothing drives words of different places apart that never stand
+        near each other; a small value does.
+
+        Raises:
+            ConfigError: too many pairs of words.
+        """
+        known = np.flatnonzero(self.seen)
+        if len(known) ** 2 > _MOST_FILLED:
+            what = f"{len(known)} words make {len(known) ** 2:,} pairs, too many to fill"
+            raise ConfigError(what, where="unseen", remedy="unseen 0, or fewer words")
+        full = np.full((len(known), len(known)), float(value))
+        place = np.cumsum(self.seen) - 1
+        full[place[self.rows], place[self.columns]] += self.values
+        rows, columns = np.repeat(known, len(known)), np.tile(known, len(known))
+        return Cooccurrence(self.words, rows.astype(np.int32), columns.astype(np.int32), full.ravel())
 
     @property
     def seen(self) -> np.ndarray:

@@ -101,19 +101,6 @@ class VisualGlove:
         """The embedding of every word, e = w + w̃, float32 (V, d)."""
         return (self.weights.centre + self.weights.context) * self.seen[:, None]
 
-    @functools.cached_property
-    def unit(self) -> float:
-        """The factor that makes the absolute values of a training clip's embedding sum to 1 on average.
-
-        That is the size of a row of softmax probabilities, in the measure training feels: Adam moves every weight by
-        about the same step, so what a stream changes of the captioner in a step is the sum of its absolute values. At a
-        Euclidean length of 1 an embedding of 64 numbers sums to 7, and a captioner learns its noise by heart before it
-        has learnt the other streams (docs/visual-glove.md).
-        """
-        sums = np.abs(self.vectors).sum(axis=1)[self.clips.words]
-        mean = float(sums.mean(dtype=np.float64))
-        return 1.0 / mean if mean > 0 else 1.0
-
     def words(self, rows: np.ndarray) -> np.ndarray:
         """Returns the visual word of every clip, int32 (T,), of features float32 (T, D).
 

@@ -17,6 +17,7 @@ from glrg_tf.data.record import VideoRecord
 from glrg_tf.errors import ConfigError, FeatureError
 from glrg_tf.semantic.codebook import Progress, assign
 from glrg_tf.semantic.embedding import STREAM, VisualGlove
+from glrg_tf.semantic.form import ClipEmbeddings, Form
 from glrg_tf.semantic.outputs import stream_attributes
 from glrg_tf.semantic.stacks import Stacks
 
@@ -42,6 +43,7 @@ def write_events(
     out: str | os.PathLike[str],
     *,
     clip_seconds: float,
+    form: Form | None = None,
     replace: bool = False,
     workers: int | None = None,
     progress: Progress = lambda clips: None,
@@ -54,6 +56,7 @@ def write_events(
         records: events; the video of one is its id, or its id without `_START_END`.
         out: the file.
         clip_seconds: seconds of a clip (64 frames at 25 a second: 2.56).
+        form: of the embeddings; e itself without. Smoothing reaches beyond an event's ends.
         replace: whether an existing file gives way.
         workers: threads that look up words.
         progress: told how many more clips of the stacks are done.
@@ -63,7 +66,7 @@ def write_events(
 
     Raises:
         FeatureError: no event has stacks; another width or source than in training.
-        ConfigError: the file exists.
+        ConfigError: the file exists; more components than dimensions.
     """
     if os.path.exists(out) and not replace:
         raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
@@ -74,11 +77,12 @@ def write_events(
     if not spans:
         what = f"none of the {len(records)} events has stacks, such as '{records[0].id}'"
         raise FeatureError(what, where=stacks.source["path"], remedy=f"stacks are named like '{stacks.ids[0]}'")
+    embeddings = ClipEmbeddings(glove, form)
     words = assign(glove.codebook, stacks, workers=workers, progress=progress)[0]
     counts = np.array([last - first for _, first, last in spans.values()])
     streams = _own_streams(stacks, spans, counts)
-    semantic = (glove.vectors[words[slice(*_table(stacks, span))]] for span in spans.values())
-    streams[STREAM] = StreamValues(semantic, glove.dimensions, counts, stream_attributes(glove))
+    semantic = (embeddings.of(words[slice(*stacks.span(video))])[first:last] for video, first, last in spans.values())
+    streams[STREAM] = StreamValues(semantic, embeddings.width, counts, stream_attributes(glove, embeddings))
     write_streams(out, list(spans), streams, {"producer": "glrg glove embed --events", "clip_seconds": clip_seconds})
     return {"events": len(spans), "clips": int(counts.sum()), "missing": missing}
 

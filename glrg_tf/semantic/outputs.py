@@ -22,6 +22,7 @@ from glrg_tf.errors import ConfigError, FeatureError
 from glrg_tf.io import atomic
 from glrg_tf.semantic.codebook import Progress, assign
 from glrg_tf.semantic.embedding import STREAM, VisualGlove, concatenate
+from glrg_tf.semantic.form import ClipEmbeddings, Form
 from glrg_tf.semantic.stacks import Stacks
 
 Concatenation = Literal["none", "rgb", "both"]
@@ -33,6 +34,7 @@ def write_folder(
     out: str | os.PathLike[str],
     *,
     concatenation: Concatenation = "none",
+    form: Form | None = None,
     workers: int | None = None,
     progress: Progress = lambda clips: None,
 ) -> dict[str, Any]:
@@ -43,34 +45,37 @@ def write_folder(
         stacks: clips of the width and source it was trained on.
         out: must not exist.
         concatenation: "rgb" writes [rgb ; e] too, "both" [rgb ; e/2] and [flow ; e/2].
+        form: of the embeddings; e itself without.
         workers: threads that look up words.
         progress: told how many more clips are done.
 
     Raises:
         FeatureError: another width or source than in training, flow stacks missing.
-        ConfigError: the folder exists.
+        ConfigError: the folder exists; more components than dimensions.
     """
+    embeddings = ClipEmbeddings(glove, form)
     words = _words(glove, stacks, workers, progress)
     with atomic.new_folder(out) as scratch:
         for number, name in enumerate(stacks.ids):
             first, last = stacks.span(number)
             own = words[first:last]
             _save(scratch / "words", name, "", own)
-            _save(scratch / "embeddings", name, "", glove.vectors[own])
+            embedded = embeddings.of(own)
+            _save(scratch / "embeddings", name, "", embedded)
             if concatenation == "none":
                 continue
             flow = stacks.flow(number) if concatenation == "both" else None
             if concatenation == "both" and flow is None:
                 remedy = "extract the flow stream, or leave it out of the concatenation"
                 raise FeatureError(f"video '{name}' has no flow stack", where=stacks.source["path"], remedy=remedy)
-            rgb, both = concatenate(glove.vectors[own], stacks.rows(first, last), flow)
+            rgb, both = concatenate(embedded, stacks.rows(first, last), flow)
             _save(scratch / "concatenated", name, "_rgb", rgb)
             if both is not None:
                 _save(scratch / "concatenated", name, "_flow", both)
         description = {
             "format": "glrg-glove-embedding",
             "version": 1,
-            **stream_attributes(glove),
+            **stream_attributes(glove, embeddings),
             "videos": stacks.videos,
             "clips": len(stacks),
             "concatenation": concatenation,
@@ -87,7 +92,7 @@ def write_stream(
     out: str | os.PathLike[str],
     *,
     pooled: bool = False,
-    scale: float = 1.0,
+    form: Form | None = None,
     replace: bool = False,
     workers: int | None = None,
     progress: Progress = lambda clips: None,
@@ -102,29 +107,29 @@ def write_stream(
         stacks: clips of the width and source it was trained on.
         out: the file; must not exist, unless `replace`. It may be the source itself.
         pooled: one mean vector a video instead of one a clip.
-        scale: factor of the embeddings. Beside probabilities `glove.unit` serves a captioner better than 1: embeddings
-            are many times as large as a row of probabilities and drown it (docs/visual-glove.md).
+        form: of the embeddings; e itself without. Beside probabilities `unit` serves a captioner better: embeddings are
+            many times as large as a row of probabilities and drown it (docs/visual-glove.md).
         replace: whether an existing file gives way.
         workers: threads that look up words.
         progress: told how many more clips are done.
 
     Raises:
         FeatureError: another width or source than in training.
-        ConfigError: the file exists.
+        ConfigError: the file exists; more components than dimensions.
     """
     if Path(out).exists() and not replace:
         raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
+    embeddings = ClipEmbeddings(glove, form)
     words = _words(glove, stacks, workers, progress)
-    vectors = glove.vectors * np.float32(scale)
 
-    def embeddings() -> Iterator[np.ndarray]:
+    def values() -> Iterator[np.ndarray]:
         for number in range(stacks.videos):
-            own = vectors[words[slice(*stacks.span(number))]]
+            own = embeddings.of(words[slice(*stacks.span(number))])
             yield own.mean(axis=0, keepdims=True, dtype=np.float64) if pooled else own
 
     counts = np.diff(stacks.offsets)
     own_counts = None if pooled else counts
-    semantic = StreamValues(embeddings(), glove.dimensions, own_counts, stream_attributes(glove, scale))
+    semantic = StreamValues(values(), embeddings.width, own_counts, stream_attributes(glove, embeddings))
     if stacks.source["kind"] == "features":
         add_stream(stacks.source["path"], out, STREAM, semantic)
     else:
@@ -135,10 +140,10 @@ def write_stream(
             flow = (part for part in map(stacks.flow, range(stacks.videos)) if part is not None)
             streams["flow"] = StreamValues(flow, first.shape[1], counts)
         write_streams(out, stacks.ids, {**streams, STREAM: semantic}, {"producer": "glrg glove embed"})
-    return {"videos": stacks.videos, "clips": len(stacks), "width": glove.dimensions, "pooled": pooled}
+    return {"videos": stacks.videos, "clips": len(stacks), "width": embeddings.width, "pooled": pooled}
 
 
-def stream_attributes(glove: VisualGlove, scale: float = 1.0) -> Attributes:
+def stream_attributes(glove: VisualGlove, embeddings: ClipEmbeddings) -> Attributes:
     """Returns what the stream `semantic` says of its making."""
     return {
         "producer": "Visual GloVe",
@@ -146,7 +151,9 @@ def stream_attributes(glove: VisualGlove, scale: float = 1.0) -> Attributes:
         "words": glove.codebook.words,
         "window": glove.config.window,
         "dimensions": glove.dimensions,
-        "scale": scale,
+        "components": embeddings.form.components,
+        "smooth": embeddings.form.smooth,
+        "scale": embeddings.scale,
         "weight": "1/distance" if glove.config.compat == "off" else "reference",
         "source": " + ".join(map(str, glove.source["streams"])),
     }

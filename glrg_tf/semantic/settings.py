@@ -49,6 +49,7 @@ class GloveConfig:
     window: int = 5  # W, clips on each side that count as context
     x_max: float = 20.0  # co-occurrence from which a pair has full weight; 0 gives every pair full weight
     alpha: float = 0.75  # exponent of the weight below x_max
+    unseen: float = 0.0  # co-occurrence that words which never meet are taken to have; 0 leaves such pairs out
     start_range: float = 0.0  # start values lie in ±start_range; 0 takes 0.5 / d
     learning_rate: float = 0.05  # Adagrad's
     batch_size: int = 2048  # pairs a step
@@ -64,6 +65,7 @@ class GloveConfig:
             ("window", 2, 10_000),
             ("x_max", 0, 100),
             ("alpha", 0, 1),
+            ("unseen", 0, 10),
             ("start_range", 0, 10),
             ("batch_size", 1, 10**7),
             ("epochs", 1, 10**6),

@@ -38,7 +38,8 @@ def test_train_embed_neighbours_plot(stacks_folder: pathlib.Path, tmp_path: path
     trained = glrg("train", stacks_folder, "--out", tmp_path / "glove", *SMALL, "--seed", 2, "--workers", 2)
     assert (trained["words"], trained["dimensions"], trained["training"]["seed"]) == (48, 32, 2)
     again = ("train", stacks_folder, "--codebook", tmp_path / "glove", "--window", 9, "--compat", "reference")
-    second = glrg(*again, "--out", tmp_path / "second", "--epochs", 2)
+    second = glrg(*again, "--out", tmp_path / "second", "--epochs", 2, "--unseen", 0.1)
+    assert second["settings"]["unseen"] == 0.1
     assert second["codebook"] == trained["codebook"]
     assert second["settings"]["compat"] == "reference"
     made = glrg("embed", tmp_path / "glove", stacks_folder, "--out", tmp_path / "out", "--concatenate", "both")
@@ -53,6 +54,8 @@ def test_train_embed_neighbours_plot(stacks_folder: pathlib.Path, tmp_path: path
         assert store.has_positions("semantic")
     glrg("embed", tmp_path / "of-file", "--features", tmp_path / "f.h5", "--out", tmp_path / "f.h5")  # in its place
     assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "g.h5").read_bytes()
+    glrg("embed", tmp_path / "glove", stacks_folder, "--out", tmp_path / "few", "--components", 5, "--smooth", 3)
+    assert np.load(tmp_path / "few/embeddings/v000.npy").shape[1] == 5
     found = glrg("neighbours", tmp_path / "glove", "v003:1", "--count", 3)
     assert len(found) == 3
     found = glrg("neighbours", tmp_path / "glove", "v003:1", stacks_folder, "--count", 3, "--other-videos")
@@ -72,6 +75,8 @@ def test_refusals_say_what_to_do(
         refused("train", tmp_path / "none", *out): ("check the path", 4),
         refused("train", stacks_folder, *out, "--x-max", 500): ("", 2),
         refused("embed", tmp_path, stacks_folder, *out): ("glrg glove train", 5),
+        refused("train", stacks_folder, *out, "--unseen", -1): ("", 2),
+        refused("embed", glove_folder, stacks_folder, *out, "--components", 99): ("1 to 32", 2),
         refused("embed", glove_folder, *out): ("--help", 2),
         refused("embed", glove_folder, stacks_folder, *out, "--pooled"): ("NAME.h5", 2),
         refused("neighbours", glove_folder, "v003"): ("ID:POSITION", 2),

@@ -111,6 +111,18 @@ def test_counts_of_several_machines_are_merged(tmp_path: pathlib.Path) -> None:
         PairCounts.load(tmp_path / "c.npz")
 
 
+def test_pairs_that_never_meet_are_filled_in(monkeypatch) -> None:
+    table = count_pairs(np.array([0, 1, 4, 2]), np.array([0, 2, 4]), 6, 2).table()
+    full = table.filled(0.25)
+    known = np.array([True, True, True, False, True, False])  # words 3 and 5 occur nowhere and stay out
+    np.testing.assert_array_equal(full.dense(), (table.dense() + 0.25) * np.outer(known, known))
+    np.testing.assert_array_equal(full.seen, known)
+    assert len(full) == 16
+    monkeypatch.setattr("glrg_tf.semantic.cooccurrence._MOST_FILLED", 15)
+    with pytest.raises(ConfigError, match="too many"):
+        table.filled(0.25)
+
+
 def test_single_clips_have_no_neighbours() -> None:
     table = count_all(np.array([3, 1, 2]), np.array([0, 1, 2, 3]), 4, 5).table()
     assert len(table) == 0

@@ -16,6 +16,7 @@ from glrg_tf.errors import CheckpointError, ConfigError, FeatureError
 from glrg_tf.io import atomic
 from glrg_tf.semantic.artefact import load_glove, save_glove
 from glrg_tf.semantic.embedding import VisualGlove, concatenate, strip
+from glrg_tf.semantic.form import Form, unit_scale
 from glrg_tf.semantic.outputs import write_folder, write_stream
 from glrg_tf.semantic.stack_sources import open_stacks
 from tests.semantic.conftest import CODEBOOK, GLOVE, WORDS_A_TOPIC, topics_within, write_stacks
@@ -157,7 +158,7 @@ def test_stream_of_a_features_file(tmp_path: pathlib.Path, stacks_folder: pathli
         glove = train(stacks, CODEBOOK, dataclasses.replace(GLOVE, epochs=3))
         write_stream(glove, stacks, tmp_path / "g.h5")
         write_stream(glove, stacks, tmp_path / "p.h5", pooled=True)
-        write_stream(glove, stacks, tmp_path / "u.h5", scale=glove.unit)
+        write_stream(glove, stacks, tmp_path / "u.h5", form=Form(unit=True))
         with pytest.raises(ConfigError, match="already exists"):
             write_stream(glove, stacks, tmp_path / "g.h5")
     with FeatureStore(tmp_path / "g.h5") as store, FeatureStore(tmp_path / "p.h5") as mean:
@@ -173,8 +174,9 @@ def test_stream_of_a_features_file(tmp_path: pathlib.Path, stacks_folder: pathli
     with FeatureStore(tmp_path / "u.h5") as store:
         unit = np.concatenate([store.positions(name, "semantic") for name in ids])
         assert np.abs(unit).sum(axis=1).mean() == pytest.approx(1.0, abs=1e-4)
-        np.testing.assert_allclose(unit[0], glove.embed(values[0][:1])[0] * glove.unit, rtol=1e-5)
-        assert store.stream_attributes["semantic"]["scale"] == pytest.approx(glove.unit)
+        scale = unit_scale(glove.vectors, glove.clips.words)
+        np.testing.assert_allclose(unit[0], glove.embed(values[0][:1])[0] * scale, rtol=1e-5)
+        assert store.stream_attributes["semantic"]["scale"] == pytest.approx(scale)
     other = {"keyframe": {"backbone": "two"}}
     write_features(tmp_path / "o.h5", ids, {"keyframe": values}, None, other)
     with (

@@ -90,6 +90,19 @@ def test_topics_of_a_planted_corpus_are_recovered(dimensions: int, compat: str) 
     assert within >= 0.95
 
 
+def test_what_never_meets_is_driven_apart() -> None:
+    tokens = np.tile([0, 1, 0, 1, 2, 3, 2, 3], 30)  # 0 and 1 meet, 2 and 3 meet, in videos of their own
+    table = count_pairs(tokens, np.arange(0, len(tokens) + 1, 4), 4, 3).table()
+
+    def apart(pairs: Cooccurrence) -> float:
+        fit = train_vectors(pairs, GloveConfig(dimensions=32, epochs=200), seed=1)
+        vectors = fit.weights.centre + fit.weights.context
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return float((unit @ unit.T)[:2, 2:].mean())
+
+    assert apart(table.filled(0.1)) < min(-0.2, apart(table))
+
+
 def test_the_same_seed_gives_the_same_vectors_and_the_best_epoch_is_kept(pairs: Cooccurrence) -> None:
     config = GloveConfig(dimensions=32, epochs=6, batch_size=64)
     told: list[tuple[int, float]] = []
