@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -38,6 +41,7 @@ _WHOLE = {
     "ln_f.weight": "logits/norm.gamma",
     "ln_f.bias": "logits/norm.beta",
 }
+_PREFIX = "transformer."
 _TYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
 _MAX_HEADER = 2**24  # bytes
 _REMEDY = "download model.safetensors of GPT-2 small (124 M) and name the file"
@@ -58,13 +62,15 @@ def load_gpt2(network: RecapNetwork, path: str | os.PathLike[str]) -> None:
     file = Path(path)
     if not file.is_file():
         raise CheckpointError("no file of GPT-2's weights there", where=file, remedy=_REMEDY)
+    weights, wanted = network.get_weights(), names(network.config.decoder_layers)
     try:
-        values = npy.read_npz(file) if file.suffix == ".npz" else read_safetensors(file)
+        if file.suffix == ".npz":
+            values = _read_npz(file, {theirs: weights[ours].ndim for theirs, ours in wanted.items()})
+        else:
+            values = read_safetensors(file, wanted)
     except DataError as error:
         raise CheckpointError(error.what, where=error.where or file, remedy=error.remedy) from error
-    values = {name.removeprefix("transformer."): value for name, value in values.items()}
-    weights = network.get_weights()
-    for theirs, ours in names(network.config.decoder_layers).items():
+    for theirs, ours in wanted.items():
         found = values.get(theirs)
         if found is None or found.shape != weights[ours].shape:
             shape = "missing" if found is None else f"of shape {found.shape}"
@@ -74,8 +80,12 @@ def load_gpt2(network: RecapNetwork, path: str | os.PathLike[str]) -> None:
     network.set_weights(weights)
 
 
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .safetensors file: a header of JSON, then plain bytes; nothing is run or trusted.
+def read_safetensors(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
+    """Arrays of a .safetensors file: a header of JSON, then plain bytes; nothing is run or trusted.
+
+    Args:
+        path: the file.
+        wanted: published names; others are passed over (masks, and whatever a header may claim a thousand times).
 
     Raises:
         DataError: damaged, or of a type that is not known.
@@ -91,27 +101,36 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
             raise DataError("no safetensors file", where=path, remedy=_REMEDY) from None
         if not isinstance(header, dict):
             raise DataError("no safetensors file", where=path, remedy=_REMEDY)
+        entries = {name.removeprefix(_PREFIX): entry for name, entry in header.items()}
         return {
-            name: _tensor(stream, entry, 8 + length, size, f"{path}: {name[:80]}")
-            for name, entry in header.items()
-            if name != "__metadata__" and _wanted(entry)
+            name: _tensor(stream, entries[name], 8 + length, size, f"{path}: {name}")
+            for name in wanted
+            if name in entries
         }
 
 
-def _wanted(entry: object) -> bool:
-    """Masks of the published file (`attn.bias`, bytes or four axes) are no weights."""
-    return isinstance(entry, dict) and entry.get("dtype") in _TYPES and len(entry.get("shape", ())) <= 2
+def _read_npz(path: Path, axes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """The arrays of these published names and numbers of axes, with or without the prefix."""
+    with open(path, "rb") as stream:
+        prefix = _PREFIX if zipfile.is_zipfile(stream) and _has_prefix(stream) else ""
+    found = npy.read_npz(path, {prefix + name: ("f", count) for name, count in axes.items()})
+    return {name.removeprefix(prefix): value for name, value in found.items()}
 
 
-def _tensor(stream: object, entry: dict, first: int, size: int, where: str) -> np.ndarray:
+def _has_prefix(stream: IO[bytes]) -> bool:
+    with zipfile.ZipFile(stream) as archive:
+        return any(name.startswith(_PREFIX) for name in archive.namelist())
+
+
+def _tensor(stream: IO[bytes], entry: Any, first: int, size: int, where: str) -> np.ndarray:
     try:
+        kind = np.dtype(_TYPES[entry["dtype"]])
         shape = tuple(int(count) for count in entry["shape"])
         start, end = (int(place) for place in entry["data_offsets"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"the header is damaged ({json.dumps(str(error))})", where=where, remedy=_REMEDY) from None
-    kind = np.dtype(_TYPES[entry["dtype"]])
     fits = min((*shape, start)) >= 0 and end - start == math.prod(shape) * kind.itemsize and first + end <= size
     if not fits:
         raise DataError("the header does not fit the file", where=where, remedy=_REMEDY)
-    stream.seek(first + start)  # type: ignore[attr-defined]
-    return np.frombuffer(stream.read(end - start), kind).reshape(shape)  # type: ignore[attr-defined]
+    stream.seek(first + start)
+    return np.frombuffer(stream.read(end - start), kind).reshape(shape)

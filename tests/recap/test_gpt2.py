@@ -77,16 +77,28 @@ def safetensors(values: dict[str, np.ndarray]) -> bytes:
     return len(text).to_bytes(8, "little") + text + data
 
 
-def test_published_weights_go_where_they_belong(tmp_path):
+@pytest.mark.parametrize("ending", [".safetensors", ".npz"])
+@pytest.mark.parametrize("prefix", ["transformer.", ""])
+def test_published_weights_go_where_they_belong(tmp_path, prefix, ending):
     network, source = (RecapNetwork(tiny(decoder_layers=2), seed=seed) for seed in (1, 2))
-    values = {f"transformer.{theirs}": source.get_weights()[ours] for theirs, ours in names(2).items()}
-    values["transformer.h.0.attn.bias"] = np.zeros((1, 1, 4, 4), np.uint8)
-    (tmp_path / "model.safetensors").write_bytes(safetensors(values))
-    load_gpt2(network, tmp_path / "model.safetensors")
+    values = {f"{prefix}{theirs}": source.get_weights()[ours] for theirs, ours in names(2).items()}
+    values[f"{prefix}h.0.attn.bias"] = np.zeros((1, 1, 4, 4), np.uint8)
+    file = tmp_path / f"model{ending}"
+    if ending == ".npz":
+        np.savez(file, **values)
+    else:
+        file.write_bytes(safetensors(values))
+    load_gpt2(network, file)
     ids = np.array([[1, 5, 7]], np.int32)
     expected = np.asarray(source.language_model(ids))
     np.testing.assert_array_equal(np.asarray(network.language_model(ids)), expected)
     np.testing.assert_array_equal(network.get_weights()["gated_0/gate_cross"], 0.0)
+
+
+def headed(header: dict) -> bytes:
+    """A file of this header and twelve bytes."""
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"\0" * 12
 
 
 def test_damaged_weights_are_refused(tmp_path):
@@ -101,10 +113,17 @@ def test_damaged_weights_are_refused(tmp_path):
         whole[:-5],
         safetensors(dict(list(good.items())[1:])),
         b"\2" + b"\0" * 7 + b"[]",
+        headed(dict.fromkeys(good, {"dtype": "F32", "shape": 3, "data_offsets": [0, 12]})),
+        headed(dict.fromkeys(good, {"dtype": ["F32"], "shape": [3], "data_offsets": [0, 12]})),
+        headed(dict.fromkeys(good, "F32")),
     ):
         file.write_bytes(content)
         with pytest.raises(CheckpointError):
             load_gpt2(network, file)
     with pytest.raises(CheckpointError, match="no file"):
         load_gpt2(network, tmp_path / "none")
+    for content in (b"", b"no archive", b"PK\5\6" + b"\0" * 18):
+        (tmp_path / "model.npz").write_bytes(content)
+        with pytest.raises(CheckpointError):
+            load_gpt2(network, tmp_path / "model.npz")
     assert all(np.array_equal(before[name], value) for name, value in network.get_weights().items())
