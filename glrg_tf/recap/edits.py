@@ -79,10 +79,13 @@ def _of_json(value: Any, path: Path, lost: bool) -> Iterator[tuple[str, int, str
     if isinstance(value, dict) and value.get("format") == FORMAT:
         for level, key in LEVEL_KEYS.items():
             entries = value.get(key) or []
-            for number, row in enumerate([entries] if level == VIDEO and isinstance(entries, dict) else entries):
+            entries = [entries] if level == VIDEO and isinstance(entries, dict) else entries
+            if not isinstance(entries, list):
+                raise DataError(f"'{key}' is {type(entries).__name__}", where=path, remedy=_REMEDY)
+            for number, row in enumerate(entries):
                 where = f"{path}: {key} {number}"
                 text = _text(row, where)
-                if text is not None and (check_of(text) != row.get("check") or (lost and row.get("source") == USER)):
+                if text is None or check_of(text) != row.get("check") or (lost and row.get("source") == USER):
                     yield level, _index(row, number), text, where
         return
     if not isinstance(value, list):
@@ -106,4 +109,8 @@ def _text(row: Any, where: str) -> str | None:
     text = row.get("text", 0) if isinstance(row, dict) else 0
     if not isinstance(text, str | None):
         raise DataError("'text' is missing or no text", where=where, remedy=_REMEDY)
-    return None if text is None else one_line(text)
+    if text is None:
+        return None
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # JSON can write what no utf-8 file can hold
+        raise DataError("'text' has half a surrogate pair", where=where, remedy=_REMEDY)
+    return one_line(text)

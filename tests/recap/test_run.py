@@ -112,6 +112,18 @@ def test_an_edited_clip_tells_only_its_segment_and_the_summary_anew(video, finis
     assert recap.segments[0].text == json.loads((finished / "recap.json").read_text())["segments"][0]["text"]
     again = FakeModel()
     assert run(again, video, out).recap.clips[7].text == "a dog barks" and again.asked == []
+    value = json.loads((out / "recap.json").read_text())
+    value["clips"][7]["text"] = None  # takes the correction back
+    (out / "recap.json").write_text(json.dumps(value))
+    assert run(FakeModel(), video, out).edits == 0
+    assert outputs(out) == outputs(finished)
+
+
+def test_all_edits_are_forgotten(video, finished, out):
+    value = json.loads((out / "recap.json").read_text())
+    value["clips"][7]["text"], value["summary"]["text"] = "a dog barks", "all of it"
+    (out / "recap.json").write_text(json.dumps(value))
+    assert run(FakeModel(), video, out).edits == 2
     run(FakeModel(), video, out, forget_edits=True)
     assert outputs(out) == outputs(finished)
 
@@ -151,6 +163,9 @@ def test_edits_that_cannot_be(video, out, tmp_path):
         ([{"index": 1, "text": 5}], "'text' is missing"),
         ({"clips": []}, "neither a list"),
         ([3], "'text' is missing"),
+        ([{"index": 1, "text": "\ud83d"}], "half a surrogate pair"),
+        ({"format": "glrg-recap-texts", "clips": 5}, "'clips' is int"),
+        ({"format": "glrg-recap-texts", "segments": {"index": 1}}, "'segments' is dict"),
     ):
         edits.write_text(json.dumps(value))
         with pytest.raises((ConfigError, DataError), match=message):
