@@ -15,6 +15,8 @@ Departures:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -71,7 +73,7 @@ def build_video_projection(config: CaptionerConfig, embedding_width: int) -> ker
 
 def _pool_layer(name: str, units: int, fan_in: int, rows: np.ndarray | None = None) -> keras.layers.Dense:
     initializer = _uniform(fan_in)
-    kernel = initializer if rows is None else _OnRows(initializer, fan_in, rows)
+    kernel = initializer if rows is None else OnRows(initializer, rows.tolist())
     return keras.layers.Dense(
         units, activation="relu", kernel_initializer=kernel, bias_initializer=initializer.clone(), name=name
     )
@@ -84,14 +86,25 @@ def _first_streams(config: CaptionerConfig) -> tuple[int, np.ndarray | None]:
     return (config.feature_size, None) if rows.all() or not rows.any() else (int(rows.sum()), rows)
 
 
-class _OnRows(keras.initializers.Initializer):
-    """An initializer's values on some rows of a matrix, zeros on the others."""
+@keras.saving.register_keras_serializable("glrg_tf")
+class OnRows(keras.initializers.Initializer):
+    """An initializer's values on some rows of a matrix, zeros on the others.
 
-    def __init__(self, inner: keras.initializers.Initializer, count: int, rows: np.ndarray) -> None:
-        self.inner, self.count, self.rows = inner, count, rows
+    Args:
+        inner: makes the values.
+        rows: bool (D,), which rows they are for.
+    """
+
+    def __init__(self, inner: keras.initializers.Initializer, rows: Sequence[bool]) -> None:
+        self.inner, self.rows = keras.initializers.get(inner), [bool(row) for row in rows]
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
         """The matrix float32 (D, units)."""
-        drawn = self.inner((self.count, shape[1]), dtype)
-        places = np.cumsum(self.rows) - 1
-        return keras.ops.where(self.rows[:, None], keras.ops.take(drawn, np.maximum(places, 0), axis=0), 0.0)
+        rows = np.array(self.rows)
+        drawn = self.inner((int(rows.sum()), shape[1]), dtype)
+        places = np.maximum(np.cumsum(rows) - 1, 0)
+        return keras.ops.where(rows[:, None], keras.ops.take(drawn, places, axis=0), 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """See `keras.initializers.Initializer`: models are cloned and saved by it."""
+        return {"inner": keras.initializers.serialize(self.inner), "rows": self.rows}

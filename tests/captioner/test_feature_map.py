@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -42,3 +43,13 @@ def test_a_further_stream_changes_nothing_at_the_start(last):
         np.testing.assert_array_equal(value, two[name])
     alone = dataclasses.replace(without, streams=((last, 3), ("other", 2)))
     assert CaptionerModel(alone, 1).get_weights()["feature_pool/kernel"].all()
+
+
+def test_an_encoder_with_a_further_stream_is_cloned_and_saved(tmp_path):
+    config = CaptionerConfig(20, (("keyframe", 4), ("semantic", 3)), pool_size=8, embedding_size=6, hidden_size=7)
+    encoder = CaptionerModel(config, 1).encoder
+    keras.models.clone_model(encoder)
+    encoder.save(tmp_path / "encoder.keras")
+    features = np.random.default_rng(0).random((2, 7), np.float32)
+    again = keras.models.load_model(tmp_path / "encoder.keras")
+    np.testing.assert_array_equal(again.predict(features, verbose=0), encoder.predict(features, verbose=0))
