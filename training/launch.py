@@ -54,13 +54,13 @@ def launch(command: Sequence[str], addresses: Sequence[str], indices: Sequence[i
         0, or the exit code of the worker that failed first.
     """
     with contextlib.ExitStack() as held:
-        processes = []
+        processes: list[subprocess.Popen[bytes]] = []
+        held.callback(_end, processes)  # from the first worker on: a second that cannot start leaves nobody behind
         for place, index in enumerate(indices):
             out = held.enter_context(open(logs / f"worker-{index}.log", "wb")) if place else None
             environment = {**os.environ, "TF_CONFIG": tf_config(addresses, index)}
             # A session of its own: Ctrl-C comes to each worker once, from here.
             processes.append(subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True))
-        held.callback(_end, processes)
         with _forwarded(processes):
             code, failed = _wait(processes)
     if failed:
@@ -77,7 +77,11 @@ def main(words: Sequence[str] | None = None) -> int:
     indices = range(len(addresses)) if args.index is None else [args.index]
     logs = Path(args.logs or tempfile.mkdtemp(prefix="glrg-workers-"))
     logs.mkdir(parents=True, exist_ok=True)
-    return launch(command, addresses, indices, logs)
+    try:
+        return launch(command, addresses, indices, logs)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} cannot be started ({error.strerror})\n")
+        return 127  # as shells answer
 
 
 def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -107,7 +111,7 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _is_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdigit() and 0 < int(port) < 65536
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
 
 
 def _wait(processes: list[subprocess.Popen[bytes]]) -> tuple[int, int]:

@@ -50,6 +50,23 @@ def test_a_worker_that_fails_ends_the_others(tmp_path, capfd):
     assert "worker 1 ended with 5" in told and "the disk is full" in told
 
 
+def test_a_command_that_cannot_start_is_told_and_leaves_nobody(tmp_path, capsys, monkeypatch):
+    words = ["--workers", "2", "--logs", str(tmp_path), "--"]
+    assert launch.main([*words, "no-such-command"]) == 127
+    assert "no-such-command cannot be started" in capsys.readouterr().err
+    begun, start = [], subprocess.Popen
+
+    def once(*of, **options):
+        if begun:
+            raise BlockingIOError(11, "too many processes")
+        begun.append(start(*of, **options))
+        return begun[0]
+
+    monkeypatch.setattr(launch.subprocess, "Popen", once)
+    assert launch.main([*words, sys.executable, "-c", "import time; time.sleep(60)"]) == 127
+    assert begun[0].poll() is not None
+
+
 def test_a_stop_goes_to_all(tmp_path):
     """Every worker saves and exits 130, and so does the launcher."""
     program = INDEX + (
