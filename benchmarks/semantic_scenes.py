@@ -3,7 +3,7 @@
     glrg extract data/world --per-position --out clips.h5
     python -m benchmarks.semantic_scenes --world data/world --features clips.h5
     python -m benchmarks.semantic_scenes --stories 40 --words 60       # long videos, an encoder of random weights
-    python -m benchmarks.semantic_scenes --stories 40 --encoder world-nano --words 30 --unseen 0.1 --components 5
+    python -m benchmarks.semantic_scenes --stories 40 --encoder world-nano --words 30 --codebooks 8 --components 5
 
 Trains Visual GloVe on the clips of `clips.h5`, or of stories of twelve minutes, for three seeds and measures, against
 the true scene of every clip (known to the world, never to the training): the accuracy of the 5 nearest neighbours among
@@ -124,6 +124,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="nano", help="of the stories' frames: its keyframe stream")
     parser.add_argument("--streams")
     parser.add_argument("--words", type=int, default=100)
+    parser.add_argument("--codebooks", type=int, default=1, help="trainings side by side (with --components)")
     parser.add_argument("--window", type=int, default=5)
     parser.add_argument("--dimensions", type=int, default=32)
     parser.add_argument("--unseen", type=float, default=0.0)
@@ -166,9 +167,11 @@ def measure(
         dimensions=options.dimensions, window=options.window, epochs=options.epochs, unseen=options.unseen
     )
     for seed in range(1, options.seeds + 1):
-        glove = train(stacks, CodebookConfig(options.words, batch_rows=4000), config, seed=seed)
-        embeddings = ClipEmbeddings(glove, Form(options.components, options.smooth))
-        clips = np.concatenate([embeddings.of(own) for own in np.split(glove.clips.words, stacks.offsets[1:-1])])
+        seeds = [seed + 100 * number for number in range(options.codebooks)]  # no training serves two seeds
+        gloves = [train(stacks, CodebookConfig(options.words, batch_rows=4000), config, seed=each) for each in seeds]
+        embeddings = ClipEmbeddings(gloves, Form(options.components, options.smooth))
+        words = np.stack([glove.clips.words for glove in gloves])
+        clips = np.concatenate([embeddings.of(list(own)) for own in np.split(words, stacks.offsets[1:-1], axis=1)])
         rows.append({"of": "embeddings", "seed": seed, **both(clips, seed)})
     return rows
 

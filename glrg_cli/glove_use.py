@@ -24,6 +24,7 @@ examples:
   glrg glove embed runs/glove i3d/ --out embedded --concatenate both       # and [rgb ; e/2], [flow ; e/2]
   glrg glove embed runs/glove --features features.h5 --out features+semantic.h5
   glrg glove embed runs/glove --features data/mine/features.h5 --out data/mine/features.h5     # in its place
+  glrg glove embed runs/g1 i3d/ --with runs/g2 --with runs/g3 --components 8 --out embedded
   glrg glove embed runs/glove i3d/ --out features.h5                       # streams rgb, flow, semantic
   glrg glove embed runs/glove i3d/ --events data/activitynet --out data/activitynet/features.h5
 
@@ -70,6 +71,15 @@ def add_parsers(actions: Any) -> None:
         help="write the N main directions of the embeddings only (default: all of e)",
     )
     embed.add_argument(
+        "--with",
+        metavar="GLOVE",
+        type=Path,
+        action="append",
+        default=[],
+        dest="others",
+        help="a further training on the same clips, of another --seed; repeatable; takes --components",
+    )
+    embed.add_argument(
         "--smooth", type=integer(0, 10_000), metavar="N", default=0, help="mean over N clips on each side (default: 0)"
     )
     embed.add_argument("--events", metavar="DATASET", type=Path, help="write the clips of this dataset's events only")
@@ -106,15 +116,15 @@ def _embed(args: argparse.Namespace, console: Console) -> int:
     from glrg_tf.semantic.outputs import write_folder, write_stream
 
     sources, to_file, in_place = _check_embed(args)
-    glove = load_glove(args.glove)
+    glove, others = load_glove(args.glove), [load_glove(folder) for folder in args.others]
     trained = glove.source["streams"] if glove.source["kind"] == "features" else None
     with (
         open_source(args, console, sources, trained) as stacks,
-        console.progress(len(stacks), "visual words", "clips") as bar,
+        console.progress(len(stacks) * (1 + len(others)), "visual words", "clips") as bar,
     ):
         small = args.scale == "unit" or (args.scale == "auto" and to_file and stacks.source["kind"] == "features")
         form = Form(args.components, args.smooth, small)
-        shared: dict[str, Any] = {"form": form, "workers": args.workers, "progress": bar.update}
+        shared: dict[str, Any] = {"form": form, "others": others, "workers": args.workers, "progress": bar.update}
         if args.events is not None:
             records = CaptionDataset.load(args.events).records()
             made = write_events(glove, stacks, records, args.out, clip_seconds=args.clip_seconds, **shared)

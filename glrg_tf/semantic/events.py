@@ -15,10 +15,10 @@ import numpy as np
 from glrg_tf.data.feature_streams import StreamValues, write_streams
 from glrg_tf.data.record import VideoRecord
 from glrg_tf.errors import ConfigError, FeatureError
-from glrg_tf.semantic.codebook import Progress, assign
+from glrg_tf.semantic.codebook import Progress
 from glrg_tf.semantic.embedding import STREAM, VisualGlove
 from glrg_tf.semantic.form import ClipEmbeddings, Form
-from glrg_tf.semantic.outputs import stream_attributes
+from glrg_tf.semantic.outputs import stream_attributes, words_of
 from glrg_tf.semantic.stacks import Stacks
 
 
@@ -44,6 +44,7 @@ def write_events(
     *,
     clip_seconds: float,
     form: Form | None = None,
+    others: Sequence[VisualGlove] = (),
     replace: bool = False,
     workers: int | None = None,
     progress: Progress = lambda clips: None,
@@ -57,6 +58,7 @@ def write_events(
         out: the file.
         clip_seconds: seconds of a clip (64 frames at 25 a second: 2.56).
         form: of the embeddings; e itself without. Smoothing reaches beyond an event's ends.
+        others: further trainings on the same clips (form.py).
         replace: whether an existing file gives way.
         workers: threads that look up words.
         progress: told how many more clips of the stacks are done.
@@ -70,19 +72,21 @@ def write_events(
     """
     if os.path.exists(out) and not replace:
         raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
-    glove.check_width(stacks.width, stacks.source["path"])
-    glove.check_source(stacks.source)
     numbers = {name: number for number, name in enumerate(stacks.ids)}
     spans, missing = _spans(records, numbers, stacks, clip_seconds)
     if not spans:
         what = f"none of the {len(records)} events has stacks, such as '{records[0].id}'"
         raise FeatureError(what, where=stacks.source["path"], remedy=f"stacks are named like '{stacks.ids[0]}'")
-    embeddings = ClipEmbeddings(glove, form)
-    words = assign(glove.codebook, stacks, workers=workers, progress=progress)[0]
+    gloves = (glove, *others)
+    embeddings = ClipEmbeddings(gloves, form)
+    words = words_of(gloves, stacks, workers, progress)
     counts = np.array([last - first for _, first, last in spans.values()])
     streams = _own_streams(stacks, spans, counts)
-    semantic = (embeddings.of(words[slice(*stacks.span(video))])[first:last] for video, first, last in spans.values())
-    streams[STREAM] = StreamValues(semantic, embeddings.width, counts, stream_attributes(glove, embeddings))
+    semantic = (
+        embeddings.of([each[slice(*stacks.span(video))] for each in words])[first:last]
+        for video, first, last in spans.values()
+    )
+    streams[STREAM] = StreamValues(semantic, embeddings.width, counts, stream_attributes(gloves, embeddings))
     write_streams(out, list(spans), streams, {"producer": "glrg glove embed --events", "clip_seconds": clip_seconds})
     return {"events": len(spans), "clips": int(counts.sum()), "missing": missing}
 

@@ -10,7 +10,7 @@ OUT/embedding.json                which codebook and vectors made it, shapes and
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ def write_folder(
     *,
     concatenation: Concatenation = "none",
     form: Form | None = None,
+    others: Sequence[VisualGlove] = (),
     workers: int | None = None,
     progress: Progress = lambda clips: None,
 ) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def write_folder(
         out: must not exist.
         concatenation: "rgb" writes [rgb ; e] too, "both" [rgb ; e/2] and [flow ; e/2].
         form: of the embeddings; e itself without.
+        others: further trainings on the same clips (form.py); the words written are those of `glove`.
         workers: threads that look up words.
         progress: told how many more clips are done.
 
@@ -53,13 +55,14 @@ def write_folder(
         FeatureError: another width or source than in training, flow stacks missing.
         ConfigError: the folder exists; more components than dimensions.
     """
-    embeddings = ClipEmbeddings(glove, form)
-    words = _words(glove, stacks, workers, progress)
+    gloves = (glove, *others)
+    embeddings = ClipEmbeddings(gloves, form)
+    words = words_of(gloves, stacks, workers, progress)
     with atomic.new_folder(out) as scratch:
         for number, name in enumerate(stacks.ids):
             first, last = stacks.span(number)
-            own = words[first:last]
-            _save(scratch / "words", name, "", own)
+            own = [each[first:last] for each in words]
+            _save(scratch / "words", name, "", own[0])
             embedded = embeddings.of(own)
             _save(scratch / "embeddings", name, "", embedded)
             if concatenation == "none":
@@ -75,7 +78,7 @@ def write_folder(
         description = {
             "format": "glrg-glove-embedding",
             "version": 1,
-            **stream_attributes(glove, embeddings),
+            **stream_attributes(gloves, embeddings),
             "videos": stacks.videos,
             "clips": len(stacks),
             "concatenation": concatenation,
@@ -93,6 +96,7 @@ def write_stream(
     *,
     pooled: bool = False,
     form: Form | None = None,
+    others: Sequence[VisualGlove] = (),
     replace: bool = False,
     workers: int | None = None,
     progress: Progress = lambda clips: None,
@@ -109,6 +113,7 @@ def write_stream(
         pooled: one mean vector a video instead of one a clip.
         form: of the embeddings; e itself without. Beside probabilities `unit` serves a captioner better: embeddings are
             many times as large as a row of probabilities and drown it (docs/visual-glove.md).
+        others: further trainings on the same clips (form.py).
         replace: whether an existing file gives way.
         workers: threads that look up words.
         progress: told how many more clips are done.
@@ -119,17 +124,18 @@ def write_stream(
     """
     if Path(out).exists() and not replace:
         raise ConfigError("the output already exists", where=out, remedy="choose another --out or remove it")
-    embeddings = ClipEmbeddings(glove, form)
-    words = _words(glove, stacks, workers, progress)
+    gloves = (glove, *others)
+    embeddings = ClipEmbeddings(gloves, form)
+    words = words_of(gloves, stacks, workers, progress)
 
     def values() -> Iterator[np.ndarray]:
         for number in range(stacks.videos):
-            own = embeddings.of(words[slice(*stacks.span(number))])
+            own = embeddings.of([each[slice(*stacks.span(number))] for each in words])
             yield own.mean(axis=0, keepdims=True, dtype=np.float64) if pooled else own
 
     counts = np.diff(stacks.offsets)
     own_counts = None if pooled else counts
-    semantic = StreamValues(values(), embeddings.width, own_counts, stream_attributes(glove, embeddings))
+    semantic = StreamValues(values(), embeddings.width, own_counts, stream_attributes(gloves, embeddings))
     if stacks.source["kind"] == "features":
         add_stream(stacks.source["path"], out, STREAM, semantic)
     else:
@@ -143,11 +149,12 @@ def write_stream(
     return {"videos": stacks.videos, "clips": len(stacks), "width": embeddings.width, "pooled": pooled}
 
 
-def stream_attributes(glove: VisualGlove, embeddings: ClipEmbeddings) -> Attributes:
+def stream_attributes(gloves: Sequence[VisualGlove], embeddings: ClipEmbeddings) -> Attributes:
     """Returns what the stream `semantic` says of its making."""
+    glove = gloves[0]
     return {
         "producer": "Visual GloVe",
-        "codebook": glove.codebook.fingerprint,
+        "codebook": " + ".join(each.codebook.fingerprint for each in gloves),
         "words": glove.codebook.words,
         "window": glove.config.window,
         "dimensions": glove.dimensions,
@@ -159,10 +166,18 @@ def stream_attributes(glove: VisualGlove, embeddings: ClipEmbeddings) -> Attribu
     }
 
 
-def _words(glove: VisualGlove, stacks: Stacks, workers: int | None, progress: Callable[[int], None]) -> np.ndarray:
-    glove.check_width(stacks.width, stacks.source["path"])
-    glove.check_source(stacks.source)
-    return assign(glove.codebook, stacks, workers=workers, progress=progress)[0]
+def words_of(
+    gloves: Sequence[VisualGlove], stacks: Stacks, workers: int | None, progress: Progress
+) -> list[np.ndarray]:
+    """Returns the words of all clips in every codebook, int32 (N,) each.
+
+    Raises:
+        FeatureError: another width or source than in training.
+    """
+    for glove in gloves:
+        glove.check_width(stacks.width, stacks.source["path"])
+        glove.check_source(stacks.source)
+    return [assign(glove.codebook, stacks, workers=workers, progress=progress)[0] for glove in gloves]
 
 
 def _save(folder: Path, name: str, ending: str, array: np.ndarray) -> None:

@@ -56,6 +56,11 @@ def test_train_embed_neighbours_plot(stacks_folder: pathlib.Path, tmp_path: path
     assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "g.h5").read_bytes()
     glrg("embed", tmp_path / "glove", stacks_folder, "--out", tmp_path / "few", "--components", 5, "--smooth", 3)
     assert np.load(tmp_path / "few/embeddings/v000.npy").shape[1] == 5
+    both = ("embed", tmp_path / "glove", stacks_folder, "--with", tmp_path / "second", "--components", 5)
+    glrg(*both, "--out", tmp_path / "both.h5")
+    with FeatureStore(tmp_path / "both.h5") as store:
+        assert store.streams["semantic"] == 5
+        assert " + " in store.stream_attributes["semantic"]["codebook"]
     found = glrg("neighbours", tmp_path / "glove", "v003:1", "--count", 3)
     assert len(found) == 3
     found = glrg("neighbours", tmp_path / "glove", "v003:1", stacks_folder, "--count", 3, "--other-videos")

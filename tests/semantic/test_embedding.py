@@ -174,7 +174,7 @@ def test_stream_of_a_features_file(tmp_path: pathlib.Path, stacks_folder: pathli
     with FeatureStore(tmp_path / "u.h5") as store:
         unit = np.concatenate([store.positions(name, "semantic") for name in ids])
         assert np.abs(unit).sum(axis=1).mean() == pytest.approx(1.0, abs=1e-4)
-        scale = unit_scale(glove.vectors, glove.clips.words)
+        scale = unit_scale(glove.vectors[glove.clips.words])
         np.testing.assert_allclose(unit[0], glove.embed(values[0][:1])[0] * scale, rtol=1e-5)
         assert store.stream_attributes["semantic"]["scale"] == pytest.approx(scale)
     other = {"keyframe": {"backbone": "two"}}
