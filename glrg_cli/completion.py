@@ -108,7 +108,7 @@ def _bash(commands: list[Command]) -> str:
         "  COMPREPLY=()",
         "  for ((i = 1; i < COMP_CWORD; i++)); do",
         '    case "$path ${COMP_WORDS[i]}" in',
-        *(f'      "{_words(command.path)}") path="{_words(command.path)}" ;;' for command in commands if command.path),
+        *_followed(commands, "path"),
         "    esac",
         "  done",
         '  case "$path $before" in',
@@ -136,6 +136,12 @@ def _words(path: tuple[str, ...]) -> str:
     return "".join(f" {word}" for word in path)
 
 
+def _followed(commands: list[Command], variable: str) -> list[str]:
+    """Lines of a `case`, in bash and zsh alike, that follow the words to the command they name."""
+    paths = [_words(command.path) for command in commands if command.path]
+    return [f'      "{path}") {variable}="{path}" ;;' for path in paths]
+
+
 # === zsh ===
 
 
@@ -148,7 +154,7 @@ def _zsh(commands: list[Command]) -> str:
         "  local -a entries",
         "  for ((i = 2; i < CURRENT; i++)); do",
         '    case "$place ${words[i]}" in',
-        *(f'      "{_words(command.path)}") place="{_words(command.path)}" ;;' for command in commands if command.path),
+        *_followed(commands, "place"),
         "    esac",
         "  done",
         '  case "$place $before" in',
