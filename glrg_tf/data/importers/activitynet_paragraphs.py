@@ -43,12 +43,13 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Annotations:
             continue
         split = splits.from_path(file)
         for video, row in value.items():
-            duration = seconds(require(row, "duration", (int, float), file), f"{file}: {video}")
+            where = f"{file}: {video}"
+            duration = seconds(require(row, "duration", (int, float), where), where)
             own = found.setdefault(video, (split, duration, []))
             if own[0] != split and options.splits is None:
                 what = f"video '{video}' is in '{own[0] or 'no split'}' and in '{split or 'no split'}'"
                 raise AnnotationError(what, where=file, remedy="keep it in one, or pass --splits")
-            own[2].append(_events(row, duration, f"{file}: {video}", drops, mended))
+            own[2].append(_events(row, duration, where, drops, mended))
         read_from.append(str(file))
     records = []
     for video, (split, duration, people) in found.items():

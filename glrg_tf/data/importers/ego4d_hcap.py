@@ -136,7 +136,7 @@ class _Reader:
         entry = self._text(*self._span(row, where), require(row, key, str, where), where)
         if entry:
             rows = self._folder / _FEATURES[level] / f"{Path(own_id or name).name}.npy"
-            features = str(rows) if rows.is_file() else None
+            features = str(rows.resolve()) if rows.is_file() else None  # the dataset is read from other folders
             texts = video.machine if self._pseudo else video.people
             texts[level].append(dataclasses.replace(entry, features=features))
         return video
