@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from glrg_tf.recap.timeline import Told
+from glrg_tf.recap.timeline import Told, one_line
 
 MICROSECONDS_A_MILLISECOND = 1000
 
@@ -35,7 +35,7 @@ def srt(told: Iterable[Told]) -> str:
             window = entry.window
             times = f"{_time(window.start_us, ',')} --> {_time(window.end_us, ',')}"
             # Players read <i> and the like as styles, and "-->" as times: neither may come out of a text.
-            text = _line(entry.text).replace("<", "‹").replace(">", "›")
+            text = one_line(entry.text).replace("<", "‹").replace(">", "›")
             cues.append(f"{len(cues) + 1}\n{times}\n{text}\n")
     return "\n".join(cues)
 
@@ -47,8 +47,4 @@ def _time(microseconds: int, point: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
+    return one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
