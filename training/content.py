@@ -17,6 +17,7 @@ import numpy as np
 
 from glrg_tf.captioner.content import ContentPrior
 from glrg_tf.captioner.minimum_risk import NgramWeights
+from glrg_tf.errors import DataError
 from glrg_tf.metrics.ciderd_tables import ReferenceTables
 
 # Bounds of the captioner's size: 347 videos of 20 captions have 11,000 n-grams that recur and 346 components.
@@ -45,8 +46,14 @@ def fit(
         ridge: see the module.
         most_ngrams: C at most.
         most_components: components at most; the strongest are kept.
+
+    Raises:
+        DataError: no n-gram occurs with two training videos, so none can be foretold of a third.
     """
     columns, kept = _columns(weights, most_ngrams)
+    if not len(kept):
+        what = "no word occurs in captions of two training videos: there is no content to foretell"
+        raise DataError(what, where="train", remedy="more training videos, or a recipe other than glrg-plus")
     places = np.searchsorted(tables.ngram_keys, weights.keys[kept])
     center, scale = features.mean(axis=0), _scales(features, widths)
     scaled = (features - center) * scale.astype(np.float32)  # (J, D)

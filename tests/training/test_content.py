@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from glrg_tf.captioner import content as decoding
 from glrg_tf.captioner.minimum_risk import NgramWeights
+from glrg_tf.errors import DataError
 from glrg_tf.metrics.ciderd import CiderD
 from training import content
 
@@ -87,6 +88,21 @@ def test_a_stream_that_never_changes_is_left_out(made):
     prior = content.fit(features, WIDTHS, tables, weights)
     assert np.isfinite(prior.projection).all()
     assert (prior.projection[6:] == 0).all()
+
+
+def test_features_that_all_are_alike_foretell_the_mean(made, tmp_path):
+    features, _, tables, weights = made
+    prior = content.fit(np.full_like(features, 0.5), WIDTHS, tables, weights)
+    prior.save(tmp_path / "c.h5")
+    again = decoding.ContentPrior.load(tmp_path / "c.h5", 9, weights)
+    foretold = decoding.foretell(again, tf.constant(features[:1])).numpy()
+    np.testing.assert_array_equal(foretold[0], [*prior.mean, 0.0])
+
+
+def test_captions_without_a_common_word_are_refused():
+    tables = CiderD.from_references([[[3, 4]], [[5, 6]]], use_eos=False).tables
+    with pytest.raises(DataError, match="no word occurs in captions of two"):
+        content.fit(np.eye(2, 9, dtype=np.float32), WIDTHS, tables, NgramWeights.from_tables(tables, V))
 
 
 def test_every_array_holds_halves(made):
