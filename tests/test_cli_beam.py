@@ -106,6 +106,22 @@ def test_an_element_gives_the_rows_of_the_local_engine(root, tmp_path):
     assert row["captions"] == [] and row["error"] in message
 
 
+def test_a_feature_file_is_opened_once_for_all_its_chunks(root, tmp_path, monkeypatch):
+    from glrg_tf.captioner import bulk, bulk_beam
+    from glrg_tf.captioner.captioner import VideoCaptioner
+    from glrg_tf.data.feature_store import write_features
+
+    captioner, opened = VideoCaptioner.from_preset(root / "captioner"), []
+    make = bulk_beam.FeatureInput
+    monkeypatch.setattr(bulk_beam, "FeatureInput", lambda *of: opened.append(of) or make(*of))
+    for value in (0.0, 0.5):
+        write_features(tmp_path / "f.h5", ["a", "b"], {"keyframe": np.full((2, 12), value, np.float32)}, {})
+        for row in range(2):
+            chunk = bulk_beam.Chunk(tmp_path / "f.h5", row, row + 1)
+            bulk_beam.caption_to_file(captioner, str(tmp_path / "p.json"), chunk, settings=bulk.CaptionSettings(1))
+    assert len(opened) == 2  # the file was written anew once
+
+
 def test_what_does_not_go_together_is_refused(root, tmp_path, capsys):
     words = ["caption", str(root / "captioner"), str(root / "clips")]
     assert main([*words, "--engine-options=--runner=DirectRunner"]) == 2

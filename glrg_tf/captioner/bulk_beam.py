@@ -12,7 +12,6 @@ import functools
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from glrg_tf.io import atomic, documents
 
 if TYPE_CHECKING:
     from glrg_tf.captioner.captioner import VideoCaptioner
+    from glrg_tf.captioner.presets import CaptionerConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +38,6 @@ class Chunk:
 
 
 Work = VideoItem | Chunk
-
-
-@dataclasses.dataclass(frozen=True)
-class CaptionerLoader:
-    """Loads the captioner on a worker, from a folder that it sees."""
-
-    folder: str
-
-    def __call__(self) -> VideoCaptioner:
-        """The captioner."""
-        from glrg_tf.captioner.captioner import VideoCaptioner
-
-        return VideoCaptioner.from_preset(self.folder)
 
 
 class BeamCaptions:
@@ -82,21 +69,19 @@ class BeamCaptions:
         Raises:
             ConfigError: the pipeline left results out.
         """
+        from glrg_tf.captioner.captioner import VideoCaptioner
+
         folder = self._parts / "captioner"
         self._parts.mkdir(parents=True, exist_ok=True)
         self._captioner.save_to_preset(folder)
         digest = atomic.sha256_file(folder / "manifest.json")
         todo = [(self._part(digest, element), element) for element in work]
         task = functools.partial(caption_to_file, settings=self._settings)
-        run_pipeline(self._options, todo, CaptionerLoader(str(folder)), task)
+        run_pipeline(self._options, todo, functools.partial(VideoCaptioner.from_preset, str(folder)), task)
         for part, _ in todo:
             if not Path(part).is_file():
                 raise unfinished(part)
             yield [Captioned(row, message=message) for row, message in documents.read_json(part)]
-
-    def remove(self) -> None:
-        """Takes the folder away, when the captions are kept elsewhere."""
-        shutil.rmtree(self._parts, ignore_errors=True)
 
     def _part(self, captioner: str, element: Work) -> str:
         """An element's file: named by all that its rows depend on."""
@@ -108,7 +93,7 @@ class BeamCaptions:
 def caption_to_file(captioner: VideoCaptioner, part: str, element: Work, *, settings: CaptionSettings) -> None:
     """The pure function of the pipeline: one element to one file of rows, whole or not at all."""
     if isinstance(element, Chunk):
-        source = FeatureInput(element.path, captioner.config)
+        source = _opened(element.path, stamp(element.path), captioner.config)
         found = list(bulk.caption_chunk(captioner, source, element.first, element.last, settings))
     else:
         from glrg_tf.encoders.extract import encode_videos
@@ -117,3 +102,9 @@ def caption_to_file(captioner: VideoCaptioner, part: str, element: Work, *, sett
         (outcome,) = encode_videos(captioner.encoders, [element], workers=0, streams=names)  # type: ignore[arg-type]
         found = [bulk.caption_outcome(captioner, outcome, settings)]
     atomic.write_json(part, [[captioned.row, captioned.message] for captioned in found])
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(path: Path, written: tuple[int, int], config: CaptionerConfig) -> FeatureInput:
+    """A feature file for all chunks that a worker gets of it: the release's are read whole on opening."""
+    return FeatureInput(path, config)

@@ -35,19 +35,6 @@ if TYPE_CHECKING:
     from glrg_tf.encoders.bundle import EncoderBundle
 
 
-@dataclasses.dataclass(frozen=True)
-class FolderLoader:
-    """Loads the encoders on a worker, from a folder that it sees."""
-
-    folder: str
-
-    def __call__(self) -> EncoderBundle:
-        """The encoders."""
-        from glrg_tf.encoders.bundle import EncoderBundle
-
-        return EncoderBundle.load(self.folder)
-
-
 class BeamGroups:
     """`encode_groups` by a Beam pipeline; what `extract(groups=...)` calls.
 
@@ -76,9 +63,11 @@ class BeamGroups:
             ConfigError: Beam is not installed, or the pipeline left results out.
         """
         require_beam()
+        from glrg_tf.encoders.bundle import EncoderBundle
+
         self.parts.mkdir(parents=True, exist_ok=True)
-        load = self.load or FolderLoader(str(self._saved(bundle)))
-        work = [(str(self._part(bundle, group)), tuple(group)) for group in groups]
+        load = self.load or functools.partial(EncoderBundle.load, str(self._saved(bundle)))
+        work = [(str(self._part(bundle, group, size, limits)), tuple(group)) for group in groups]
         run_pipeline(self.options, work, load, functools.partial(encode_to_file, settings=(size, isolated, limits)))
         for part, group in work:
             if not Path(part).is_file():
@@ -95,10 +84,11 @@ class BeamGroups:
             bundle.save(folder)
         return folder
 
-    def _part(self, bundle: EncoderBundle, group: Sequence[VideoItem]) -> Path:
+    def _part(self, bundle: EncoderBundle, group: Sequence[VideoItem], size: int, limits: Limits | None) -> Path:
         """A group's file: named by all that its result depends on."""
         items = [[item.id, str(item.path), item.start, item.end, *stamp(item.path)] for item in group]
-        name = hashlib.sha256(json.dumps([bundle.fingerprint, items]).encode("utf-8")).hexdigest()
+        allowed = dataclasses.asdict(limits or Limits())
+        name = hashlib.sha256(json.dumps([bundle.fingerprint, size, allowed, items]).encode("utf-8")).hexdigest()
         return self.parts / f"{name[:32]}.npz"
 
 

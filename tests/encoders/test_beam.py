@@ -13,6 +13,7 @@ from glrg_tf.encoders.beam_pipeline import BeamGroups, encode_to_file, read_part
 from glrg_tf.encoders.extract import Encoded, Failed, encode_groups, list_videos
 from glrg_tf.encoders.extract_file import extract
 from glrg_tf.errors import ConfigError
+from glrg_tf.video.reader import Limits
 
 try:
     import apache_beam
@@ -51,6 +52,12 @@ def test_a_group_survives_its_file(clips, tmp_path):
             theirs.warnings,
         )
         assert all(np.array_equal(ours.streams[name], values) for name, values in theirs.streams.items())
+
+
+def test_a_result_of_other_limits_is_another_file(clips, tmp_path):
+    groups, group = BeamGroups([], tmp_path / "parts"), list_videos(clips)[:2]
+    names = {groups._part(FakeBundle(), group, 32, limits) for limits in (None, Limits(), Limits(max_frames=5))}
+    assert len(names) == 2 and groups._part(FakeBundle(), group, 4, None) not in names
 
 
 @needs_beam
