@@ -41,8 +41,11 @@ class BytePairTokens:
     def __init__(self, vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> None:
         letters = byte_letters()
         missing = [token for token in (END_OF_TEXT, *letters.values()) if token not in vocabulary]
-        if missing or sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        known = set(letters.values())
+        strange = next((token for token in vocabulary if not known.issuperset(token)), None)
+        if missing or strange is not None or sorted(vocabulary.values()) != list(range(len(vocabulary))):
             what = f"'{missing[0]}' is missing" if missing else "ids are not 0 … N-1"
+            what = what if strange is None else f"'{strange[:40]}' is made of letters that are no bytes"
             raise DataError(f"no byte-pair vocabulary: {what}", remedy="vocab.json and merges.txt of GPT-2")
         self._ids, self._merges = dict(vocabulary), [tuple(pair) for pair in merges]
         self._tokens = {number: token for token, number in self._ids.items()}

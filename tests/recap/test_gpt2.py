@@ -66,6 +66,12 @@ def test_files_of_the_release(tmp_path):
         BytePairTokens.from_files(tmp_path / "vocab.json", tmp_path / "merges.txt")
 
 
+def test_a_token_that_no_bytes_give_is_refused():
+    made = tokens()
+    with pytest.raises(DataError, match="'two words' is made of letters that are no bytes"):
+        BytePairTokens({**made._ids, "two words": made.size}, MERGES)
+
+
 def safetensors(values: dict[str, np.ndarray]) -> bytes:
     header, data = {"__metadata__": {"format": "pt"}}, b""
     for name, value in values.items():
