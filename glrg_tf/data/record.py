@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -111,7 +112,8 @@ def _check_record(record: VideoRecord) -> list[str]:
         problems.append(f"{name} has the split {record.split!r}, no name")
     if not record.captions:
         problems.append(f"{name} has no captions")
-    if not all(map(_is_utf8, (record.id, *record.captions))):
+    others = json.dumps([record.video, record.category, record.levels], ensure_ascii=False)
+    if not all(map(_is_utf8, (record.id, *record.captions, others))):
         problems.append(f"video {record.id!a} has text with half a surrogate pair, which utf-8 cannot hold")
     blank = [number for number, text in enumerate(record.captions, start=1) if not text.strip()]
     if blank:

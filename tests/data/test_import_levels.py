@@ -284,3 +284,12 @@ def test_stories_of_the_world(tmp_path):
     (tmp_path / "stories.jsonl").write_text(json.dumps(rows[0] | {"summaries": []}) + "\n")
     with pytest.raises(AnnotationError, match="summaries"):
         import_dataset("stories", [tmp_path / "stories.jsonl"], tmp_path / "again")
+
+
+def test_half_a_surrogate_pair_in_a_step_is_refused_before_anything_is_written(tmp_path):
+    step = {"index": 0, "heading": "boil \ud83d", "absolute_bounds": [5, 20]}
+    row = {"relevant": True, "clip": False, "v_duration": 60.5, "bounds": [0, 0], "steps": [step]}
+    made.write_json(tmp_path / "all_data_train.json", {"Make Tea": {"a.mp4": row}})
+    with pytest.raises(GlrgError, match="half a surrogate pair"):
+        import_dataset("hirest", [tmp_path / "all_data_train.json"], tmp_path / "d", ImportOptions())
+    assert not (tmp_path / "d").exists()
