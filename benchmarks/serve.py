@@ -277,7 +277,8 @@ def _material(captioner: str | None, vocabulary: int, videos: int, scratch: Path
     from benchmarks import material as materials
     from benchmarks.decode import make_captioner
     from benchmarks.prepare import short_training
-    from glrg_tf.captioner.captioner import VideoCaptioner, resolve
+    from glrg_tf.captioner.captioner import VideoCaptioner
+    from glrg_tf.captioner.locate import resolve
 
     data = materials.find(vocabulary)
     features = np.asarray(data.features[data.rows(min(videos, len(data.features)))], np.float32)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from export.result import Exported, Result
-from glrg_tf.captioner.captioner import resolve
+from glrg_tf.captioner.locate import resolve
 from glrg_tf.config import to_dict
 from glrg_tf.io import atomic
 

@@ -23,7 +23,7 @@ def open_encoder(source: str) -> EncoderBundle:
         CheckpointError: nothing of that name, a captioner without encoder, or a damaged folder.
         ConfigError: a config file that is wrong.
     """
-    from glrg_tf.captioner.captioner import resolve
+    from glrg_tf.captioner.locate import resolve
     from glrg_tf.captioner.video_input import find_encoder
     from glrg_tf.encoders.bundle import EncoderBundle
 

@@ -48,7 +48,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     import dataclasses
 
-    from glrg_tf.captioner.captioner import VideoCaptioner, resolve
+    from glrg_tf.captioner.captioner import VideoCaptioner
+    from glrg_tf.captioner.locate import resolve
     from training import material
 
     captioner = VideoCaptioner.from_preset(args.captioner)

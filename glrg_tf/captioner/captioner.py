@@ -14,8 +14,6 @@ CAPTIONER/
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import importlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -27,9 +25,10 @@ import tensorflow as tf
 
 from glrg_tf.captioner import beam, content, decoding, minimum_risk, video_input
 from glrg_tf.captioner.content import ContentPrior
+from glrg_tf.captioner.locate import resolve
 from glrg_tf.captioner.minimum_risk import NgramWeights
 from glrg_tf.captioner.model import CaptionerModel
-from glrg_tf.captioner.presets import PRESET_PROVIDERS, CaptionerConfig
+from glrg_tf.captioner.presets import CaptionerConfig
 from glrg_tf.captioner.weights import read_weights, write_weights
 from glrg_tf.config import from_dict, to_dict
 from glrg_tf.errors import CheckpointError, ConfigError, DataError, FeatureError
@@ -176,7 +175,7 @@ class VideoCaptioner:
             videos_or_features: float32 (N, D), the streams of `config.streams` side by side; or paths of video files.
             beam_size: hypotheses kept; 1 is greedy; None takes the captioner's default.
             num_captions: captions a video; at most `beam_size`.
-            compat: "release" decodes as the released code does, whatever `selection` says.
+            compat: "release" decodes as the released code does, whatever `selection` and the word bias say.
             selection: which hypotheses are best: the most probable, those of minimum risk, or those whose content the
                 features foretell; None takes the captioner's default.
 
@@ -261,7 +260,7 @@ class VideoCaptioner:
                 weights = self.model.decoder_weights()
                 if compat == "release" and settings.beam_size > 1:
                     return beam.release_beam_search(weights, video_gates, settings.beam_size, settings.max_words)
-                if settings.beam_size == 1 and not settings.word_bias:
+                if settings.beam_size == 1 and (compat == "release" or not settings.word_bias):
                     return decoding.greedy(weights, video_gates, settings.max_words)
                 return self.search(weights, video_gates, settings, num_captions, features)
 
@@ -367,7 +366,7 @@ class VideoCaptioner:
             card: text of `model_card.md`.
             extra: further entries of `config.json` (provenance, scores).
         """
-        with atomic.own_folder(path, "config.json", "captioner") as folder:
+        with atomic.own_folder(path, ("config.json", "model.weights.h5"), "captioner") as folder:
             self.write(folder, card=card, extra=extra)
 
     def write(self, folder: Path, *, card: str = "", extra: Mapping[str, Any] | None = None) -> None:
@@ -422,33 +421,3 @@ class VideoCaptioner:
         if listed.is_file() and ngram_weights is not None:
             prior = ContentPrior.load(listed, config.feature_size, ngram_weights)
         return cls(model, vocabulary, settings, video_input.find_encoder(folder), ngram_weights, prior)
-
-
-def resolve(name_or_path: str | os.PathLike[str]) -> Path:
-    """The captioner folder behind a folder, a run or a preset name.
-
-    Raises:
-        CheckpointError: nothing of that name.
-    """
-    path = Path(name_or_path)
-    if (path / "model.weights.h5").is_file():
-        return path
-    for pointer in (path / "best", path / "latest"):
-        if pointer.is_file():
-            named = (path / pointer.read_text("utf-8").strip()).resolve()
-            if named.is_relative_to(path.resolve()) and (named / "model.weights.h5").is_file():
-                return named
-    near: list[str] = []
-    if not path.exists():
-        for provider in map(importlib.import_module, PRESET_PROVIDERS):
-            if str(name_or_path) in provider.NAMES:
-                return provider.resolve(str(name_or_path))
-            near += difflib.get_close_matches(str(name_or_path), provider.NAMES, n=1)
-    if not path.exists() and path.parent.is_dir():
-        beside = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
-        near += [str(path.parent / name) for name in difflib.get_close_matches(path.name, beside, n=1)]
-    known = "a run folder of `glrg train`, a captioner folder, or a preset name"
-    remedy = f"did you mean '{near[0]}'?" if near else f"pass {known}"
-    what = "no captioner there" if path.exists() else "not found"
-    what = "this is a dataset, not a captioner" if (path / "dataset.json").is_file() else what
-    raise CheckpointError(what, where=path, remedy=remedy)

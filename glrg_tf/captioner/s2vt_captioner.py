@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from glrg_tf.captioner import decoding, video_input
-from glrg_tf.captioner.captioner import resolve
+from glrg_tf.captioner.locate import resolve
 from glrg_tf.captioner.s2vt import S2VTConfig, S2VTModel
 from glrg_tf.captioner.weights import read_weights, write_weights
 from glrg_tf.config import from_dict, to_dict
@@ -106,7 +106,7 @@ class S2VTCaptioner:
 
     def save_to_preset(self, path: str | os.PathLike[str]) -> None:
         """Writes the captioner folder, its encoder with it, whole or not at all."""
-        with atomic.own_folder(path, "config.json", "captioner") as folder:
+        with atomic.own_folder(path, ("config.json", "model.weights.h5"), "captioner") as folder:
             values = {"format": FORMAT, "version": VERSION, "model": to_dict(self.config)}
             atomic.write_json(folder / "config.json", values)
             self.vocabulary.save(folder / "vocabulary.json")

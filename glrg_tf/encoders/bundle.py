@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from glrg_tf.config import from_dict, to_dict
 from glrg_tf.encoders import model_weights, positions, presets
+from glrg_tf.encoders.extract_clips import DecodePlan
 from glrg_tf.encoders.presets import EncoderConfig
 from glrg_tf.encoders.stream import StreamEncoder
 from glrg_tf.errors import CheckpointError, ConfigError, DataError, ExportError
@@ -68,6 +69,11 @@ class EncoderBundle:
     def plans(self) -> tuple[str, ...]:
         """The plans whose frames the streams read, as keys of `encode`'s clips."""
         return tuple(dict.fromkeys(spec.plan for spec in self.config.streams))
+
+    @property
+    def max_side(self) -> int:
+        """Longest side, in pixels, that frames are kept at after decoding."""
+        return DecodePlan.of(self.plan, self.config.streams).max_side
 
     @property
     def widths(self) -> tuple[tuple[str, int], ...]:
@@ -142,7 +148,7 @@ class EncoderBundle:
         Raises:
             ConfigError: the folder holds something else.
         """
-        with atomic.own_folder(path, DESCRIPTION, "encoder") as folder:
+        with atomic.own_folder(path, (DESCRIPTION,), "encoder") as folder:
             self.write(folder)
 
     def write(self, folder: Path) -> None:

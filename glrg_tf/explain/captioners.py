@@ -11,7 +11,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from glrg_tf.captioner.captioner import VideoCaptioner, resolve
+from glrg_tf.captioner.captioner import VideoCaptioner
+from glrg_tf.captioner.locate import resolve
 from glrg_tf.captioner.s2vt_captioner import S2VTCaptioner, is_s2vt
 from glrg_tf.explain.scorer import DecoderScorer
 

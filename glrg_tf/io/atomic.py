@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +85,20 @@ def new_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterat
 
 
 @contextlib.contextmanager
-def own_folder(path: str | os.PathLike[str], file: str, kind: str) -> Iterator[Path]:
-    """`new_folder` that replaces a folder of its own kind, known by a file in it, and nothing else.
+def own_folder(path: str | os.PathLike[str], files: Sequence[str], kind: str) -> Iterator[Path]:
+    """`new_folder` that replaces an empty folder or one of its own kind, known by its files, and nothing else.
 
     Args:
         path: the final folder.
-        file: what every folder of the kind holds.
+        files: what every folder of the kind holds together, and no other: a run has a `config.json` too.
         kind: what to call it.
 
     Raises:
         ConfigError: `path` exists and holds something else.
     """
     target = Path(path)
-    if target.exists() and not (target / file).is_file():
+    empty = target.is_dir() and not any(target.iterdir())
+    if target.exists() and not empty and not all((target / file).is_file() for file in files):
         raise ConfigError(f"the folder exists and is no {kind}", where=target, remedy="choose another one")
     with new_folder(target, replace=True) as folder:
         yield folder

@@ -32,6 +32,7 @@ from glrg_tf.recap import decoding
 from glrg_tf.recap.hierarchy import CLIP, LEVELS, Hierarchy
 from glrg_tf.recap.inputs import read_arrays, text_length
 from glrg_tf.recap.model import RecapNetwork
+from glrg_tf.recap.plain import fingerprint_of
 from glrg_tf.recap.settings import RecapConfig
 from glrg_tf.recap.text_tokens import TextTokens, join, load_tokens
 
@@ -146,8 +147,7 @@ class RecapCaptioner:
         total.update(self.tokens.digest().encode())
         total.update((self.encoder.fingerprint if self.encoder is not None else "").encode())
         if self.clip_captioner is not None:
-            for key, value in self.clip_captioner.model.get_weights().items():
-                total.update(key.encode() + np.ascontiguousarray(value).tobytes())
+            total.update(fingerprint_of(self.clip_captioner).encode())
         return total.hexdigest()
 
     # === Features ===
@@ -167,9 +167,8 @@ class RecapCaptioner:
 
     @property
     def max_side(self) -> int:
-        """Pixels of the longer side that frames need at most: twice the largest network's, as in extraction."""
-        specs = (stream.spec for stream in self._looking().streams.values())
-        return 2 * max(max(spec.input_size) for spec in specs)
+        """Pixels of the longer side that frames need at most: as in extraction."""
+        return self._looking().max_side
 
     def _looking(self) -> EncoderBundle:
         if self.encoder is None:
@@ -308,7 +307,7 @@ class RecapCaptioner:
         Raises:
             ConfigError: the folder holds something else.
         """
-        with atomic.own_folder(path, "config.json", "captioner") as folder:
+        with atomic.own_folder(path, ("config.json", "manifest.json"), "captioner") as folder:
             self.write(folder, card=card, extra=extra)
 
     def write(self, folder: Path, *, card: str = "", extra: Mapping[str, Any] | None = None) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from glrg_tf.encoders.extract_items import VideoItem
 
 ABOUT, DENSE, ENCODER = "features.json", "dense", "encoder"
-_OVERSIZE = 2  # frames are shrunk while decoding to at most this many times the largest input side
 
 Progress = Callable[[str, int, int], object]  # id of the video, clips just done (0 to begin), clips of it
 
@@ -61,7 +61,12 @@ def extract_clips(
 
     Raises:
         ConfigError: the folder is of another encoder or clip length.
+        DataError: two videos whose features would be one file.
     """
+    files = {item.id: f"{Path(item.id).name}.npy" for item in items}
+    if twice := [name for name, count in Counter(files.values()).items() if count > 1]:
+        what = f"{' and '.join(name for name, file in files.items() if file == twice[0])} would both be {twice[0]}"
+        raise DataError(what, where=out / DENSE, remedy="give them ids of their own, in a dataset or a .jsonl list")
     about = {
         "streams": [list(stream) for stream in encoder.widths],
         "encoder": encoder.fingerprint,
@@ -74,7 +79,7 @@ def extract_clips(
         encoder.save(out / ENCODER)
     report = ExtractionReport()
     for item in items:
-        file = out / DENSE / f"{Path(item.id).name}.npy"
+        file = out / DENSE / files[item.id]
         if file.is_file():
             report.kept.append(item.id)
             continue
@@ -100,8 +105,7 @@ def dense_features(
     total, names = len(timeline.windows), [name for name, _ in encoder.widths]
     if progress is not None:
         progress(item.id, 0, total)
-    sides = (side for stream in encoder.streams.values() for side in stream.spec.input_size)
-    stream = frames.clip_frames(timeline, encoder.plan, encoder.plans, max_side=_OVERSIZE * max(sides))
+    stream = frames.clip_frames(timeline, encoder.plan, encoder.plans, max_side=encoder.max_side)
     features = np.zeros((total, encoder.plan.positions, encoder.config.width), np.float16)
     for clip in itertools.islice(stream, total):
         # One clip after the other, as a captioner of long video looks at them: the same numbers to the last bit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,6 @@ from glrg_tf.video.sampling import FramePlan
 
 if TYPE_CHECKING:
     from glrg_tf.captioner.captioner import VideoCaptioner
-
-_OVERSIZE = 2  # frames are shrunk while decoding to at most this many times the largest input side
 
 
 class PlainClipCaptioner:
@@ -58,14 +57,8 @@ class PlainClipCaptioner:
     @property
     def fingerprint(self) -> str:
         """sha256 of settings, weights and encoder."""
-        settings = [to_dict(self._captioner.config), to_dict(self._captioner.decoding), self._beam]
-        total = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        total.update(self._bundle.fingerprint.encode())
-        total.update("\n".join(self._captioner.vocabulary.words).encode())
-        for name, array in self._captioner.model.get_weights().items():
-            total.update(f" {name} {array.shape} ".encode())
-            total.update(np.ascontiguousarray(array).tobytes())
-        return total.hexdigest()
+        about = f"{self._beam} {self._bundle.fingerprint} {fingerprint_of(self._captioner)}"
+        return hashlib.sha256(about.encode()).hexdigest()
 
     @property
     def frame_plan(self) -> FramePlan:
@@ -79,8 +72,8 @@ class PlainClipCaptioner:
 
     @property
     def max_side(self) -> int:
-        """Pixels."""
-        return _OVERSIZE * max(side for stream in self._bundle.streams.values() for side in stream.spec.input_size)
+        """That of the encoder."""
+        return self._bundle.max_side
 
     def encode_clips(
         self, clips: Sequence[Mapping[str, NDArray[np.uint8]]]
@@ -98,3 +91,18 @@ class PlainClipCaptioner:
     def describe(self, level: str, rows: Sequence[NDArray[np.float32]], texts: Sequence[Sequence[str]]) -> list[str]:
         """Refused: a plain captioner tells clips only."""
         raise ConfigError(f"a plain captioner tells clips only, no {level}", remedy="use a captioner of `glrg recap`")
+
+
+def fingerprint_of(captioner: VideoCaptioner) -> str:
+    """sha256 of all that the captions of given features depend on: settings, words, weights, what decoding reads."""
+    settings = [to_dict(captioner.config), to_dict(captioner.decoding), captioner.vocabulary.tokenizer]
+    total = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    total.update("\n".join(captioner.vocabulary.words).encode())
+    arrays = dict(captioner.model.get_weights())
+    for name, read in (("ngrams", captioner.ngram_weights), ("content", captioner.content_prior)):
+        if read is not None:
+            arrays |= {f"{name}/{field.name}": getattr(read, field.name) for field in dataclasses.fields(read)}
+    for name, array in arrays.items():
+        total.update(f" {name} {array.shape} ".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()

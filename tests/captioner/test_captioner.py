@@ -117,6 +117,19 @@ def test_saving_does_not_swallow_other_folders(captioner, tmp_path):
     with pytest.raises(ConfigError, match="no captioner"):
         captioner.save_to_preset(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.json").write_text("{}")  # a run of `glrg train` has settings, too
+    with pytest.raises(ConfigError, match="no captioner"):
+        captioner.save_to_preset(run)
+    assert (run / "checkpoints").is_dir()
+
+
+def test_saving_takes_an_empty_folder_or_an_older_captioner(captioner, tmp_path):
+    (tmp_path / "made").mkdir()
+    captioner.save_to_preset(tmp_path / "made")
+    captioner.save_to_preset(tmp_path / "made", card="# Newer\n")
+    assert (tmp_path / "made" / "model_card.md").read_text() == "# Newer\n"
 
 
 @pytest.mark.parametrize("shape", [(2, 8), (9,), (2, 3, 9)])

@@ -122,6 +122,15 @@ def test_one_path_is_steered_too(captioner, plus, videos):
     assert any(a[0].text != b[0].text for a, b in zip(steered, greedy, strict=True))
 
 
+@pytest.mark.parametrize("beam", [1, 3])
+def test_the_release_is_not_steered(captioner, plus, videos, beam):
+    found, expected = (
+        [[caption.text for caption in captions] for captions in one.generate(videos, beam, compat="release")]
+        for one in (plus, captioner)
+    )
+    assert found == expected
+
+
 def test_the_prior_travels_with_the_captioner(plus, videos, tmp_path):
     plus.save_to_preset(tmp_path / "c")
     again = VideoCaptioner.from_preset(tmp_path / "c")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -155,3 +156,6 @@ def test_a_plain_captioner_writes_the_clips(tmp_path):
     again = RecapCaptioner.load(tmp_path / "c")
     assert again.levels == made.levels and again.fingerprint == made.fingerprint
     assert again.caption_clips(dense) == captions
+    plain.decoding = dataclasses.replace(plain.decoding, beam_size=1)  # other captions, so another captioner
+    narrow = RecapCaptioner({"segment": network}, TOKENS, HIERARCHY, clip_captioner=plain)
+    assert narrow.fingerprint != made.fingerprint == again.fingerprint

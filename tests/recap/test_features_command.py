@@ -44,3 +44,12 @@ def test_features_of_clips(videos, tmp_path, capsys):
     assert (out / "dense" / f"{name}.npy").read_bytes() == before
     assert main([*words[:-3], "--positions", "3"]) == 2
     assert "differ in encoder, positions" in capsys.readouterr().err
+
+
+def test_two_videos_are_never_one_file(videos, tmp_path, capsys):
+    for name in ("a", "b"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        (tmp_path / "videos" / name / "clip.mp4").write_bytes(next(videos.iterdir()).read_bytes())
+    assert main(["recap", "features", str(tmp_path / "videos"), "--out", str(tmp_path / "out")]) == 4
+    assert "a/clip and b/clip would both be clip.npy" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "dense").exists()
