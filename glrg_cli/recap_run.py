@@ -71,6 +71,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from glrg_tf.recap.recursion import Recursion
     from glrg_tf.recap.run_options import RunOptions
 
+    if args.forget_edits and args.edits is not None:
+        raise ConfigError("--edits would be forgotten by --forget-edits", remedy="take them back first, then edit")
     if not args.video.is_file():
         from glrg_tf.errors import VideoError
 

@@ -54,6 +54,7 @@ def test_a_plain_captioner_tells_clips_and_chapters(video, tmp_path, capsys):
         (["world-nano", "{video}", "--segment-seconds", "1"], 2, "a segment lasts at least as long"),
         (["world-nano", "{video}", "--clip-seconds", "x"], 2, "not a number"),
         (["world-nano", "{video}", "--edits", "none.json"], 4, "no such file"),
+        (["world-nano", "{video}", "--edits", "{text}", "--forget-edits"], 2, "would be forgotten"),
     ],
 )
 def test_refusals(video, tmp_path, capsys, words, code, message):
