@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from glrg_cli.common import Console
-from glrg_cli.parser import add_selection, integer
+from glrg_cli.parser import add_selection, add_strategy, integer
 from training import distribution
 
 HELP = "score a captioner on a dataset (BLEU, METEOR, ROUGE-L, CIDEr)"
@@ -20,8 +20,6 @@ examples:
   glrg evaluate runs/a --data data/msrvtt --out scores.json
   glrg evaluate runs/a --data data/msrvtt --strategy mirrored"""
 
-STRATEGIES = ("auto", "mirrored", "multiworker")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `glrg evaluate`."""
@@ -31,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beam", type=integer(1), metavar="K", help="hypotheses kept; 1 is greedy (default: 5)")
     add_selection(parser)
     parser.add_argument("--compat", choices=["release"], help="decode as the released code does")
-    parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices (default: auto)")
+    add_strategy(parser)
     parser.add_argument("--out", metavar="FILE", help="write the JSON document there too")
 
 

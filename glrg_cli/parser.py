@@ -137,6 +137,12 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_strategy(parser: argparse.ArgumentParser) -> None:
+    """Adds `--strategy`, for commands that work on many devices (`training.distribution.make_strategy`)."""
+    choices = ["auto", "mirrored", "multiworker"]
+    parser.add_argument("--strategy", choices=choices, default="auto", help="devices (default: auto)")
+
+
 def _options(parser: argparse.ArgumentParser) -> list[str]:
     """The options of a parser, every spelling."""
     return list(parser._option_string_actions)

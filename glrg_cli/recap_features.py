@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from glrg_cli.common import Console
 from glrg_cli.parser import integer
+from glrg_cli.recap_options import add_clip_seconds, hierarchy_of
 
 if TYPE_CHECKING:
     from glrg_cli.progress import Progress
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the features")
     parser.add_argument("--encoder", metavar="ENC", default="world-nano", help="(default: world-nano's)")
     parser.add_argument("--positions", type=integer(1, 1000), metavar="P", help="looked at in a clip (the encoder's)")
-    parser.add_argument("--clip-seconds", type=float, metavar="S", default=4.0, help="of a clip (default: 4)")
+    add_clip_seconds(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -39,9 +40,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from glrg_tf.encoders.extract_items import list_videos
     from glrg_tf.io.lock import only_one
     from glrg_tf.recap.extraction import extract_clips, with_positions
-    from glrg_tf.recap.hierarchy import Hierarchy
 
-    hierarchy = Hierarchy(clip_seconds=args.clip_seconds, segment_seconds=max(180.0, args.clip_seconds))
+    hierarchy = hierarchy_of(args)
     items = list_videos(args.source)
     encoder = with_positions(open_encoder(args.encoder), args.positions)
     with only_one(args.out), contextlib.ExitStack() as stack:

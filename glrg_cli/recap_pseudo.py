@@ -8,9 +8,9 @@ from typing import Any
 
 from glrg_cli.common import Console
 from glrg_cli.parser import integer
+from glrg_cli.recap_options import EXAMPLE, add_lengths, hierarchy_of
 from glrg_tf import config as settings
 from glrg_tf.errors import ConfigError
-from glrg_tf.recap.hierarchy import Hierarchy
 from training.recap_config import RecapTraining
 
 DESCRIPTION = """\
@@ -32,10 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", metavar="RECAP", help="a teacher of an earlier run")
     parser.add_argument("--teacher-out", metavar="RUN", help="train a teacher into this run folder")
     parser.add_argument("--splits", metavar="S,S", default="train", help="whose records are completed (default: train)")
-    lengths = _DEFAULT.hierarchy
-    parser.add_argument("--clip-seconds", metavar="S", type=float, default=lengths.clip_seconds, help="default: 4")
-    told = f"of a segment (default: {lengths.segment_seconds:g})"
-    parser.add_argument("--segment-seconds", metavar="S", type=float, default=lengths.segment_seconds, help=told)
+    add_lengths(parser)
     parser.add_argument("--steps", metavar="N", type=integer(1), default=600, help="of each level (default: 600)")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
     parser.add_argument("--resume", action="store_true", help="go on with the teacher in --teacher-out")
@@ -71,13 +68,11 @@ def _teacher(args: argparse.Namespace, dataset: Any, splits: tuple[str, ...], co
     from training.recap_pseudo import train_teacher
 
     chosen = RecapTraining(
-        hierarchy=Hierarchy(args.clip_seconds, args.segment_seconds),
+        hierarchy=hierarchy_of(args),
         steps=(args.steps,) * 3,
         seed=_DEFAULT.seed if args.seed is None else args.seed,
     )
-    for change in args.set:
-        key, _, value = change.partition("=")
-        chosen = settings.override(chosen, key.strip(), value.strip())
+    chosen = settings.override_all(chosen, args.set, EXAMPLE)
     with Stopper(console) as stopper:
         reporter = RecapReporter(console, stopper)
         try:

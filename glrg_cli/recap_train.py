@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from glrg_cli.common import Console
 from glrg_cli.parser import integer
 from glrg_cli.progress import Progress
+from glrg_cli.recap_options import EXAMPLE, add_lengths, hierarchy_of
 from glrg_tf import config as settings
 from glrg_tf.errors import ConfigError
-from glrg_tf.recap.hierarchy import LEVELS, Hierarchy
+from glrg_tf.recap.hierarchy import LEVELS
 from glrg_tf.recap.settings import PRESETS, preset
 from training.recap_config import RecapTraining
 from training.reporting import Reporter
@@ -51,11 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=sorted(PRESETS), default="nano", help="sizes (default: nano)")
     parser.add_argument("--gpt2", metavar="FILE", help="GPT-2's published weights (.safetensors): the decoder's start")
     parser.add_argument("--byte-pairs", metavar=("VOCAB", "MERGES"), nargs=2, help="GPT-2's vocab.json and merges.txt")
-    lengths = _DEFAULT.hierarchy
-    told = f"of a clip (default: {lengths.clip_seconds:g})"
-    parser.add_argument("--clip-seconds", metavar="S", type=float, default=lengths.clip_seconds, help=told)
-    told = f"of a segment (default: {lengths.segment_seconds:g})"
-    parser.add_argument("--segment-seconds", metavar="S", type=float, default=lengths.segment_seconds, help=told)
+    add_lengths(parser)
     parser.add_argument("--steps", metavar="N", type=integer(1), help="of every stage (default: 600)")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --out stopped")
@@ -93,17 +90,12 @@ def training_settings(args: argparse.Namespace) -> RecapTraining:
     chosen = RecapTraining(
         levels=levels,
         unified=args.unified,
-        hierarchy=Hierarchy(args.clip_seconds, args.segment_seconds),
+        hierarchy=hierarchy_of(args),
         model=model,
         steps=(args.steps,) * 3 if args.steps else _DEFAULT.steps,
         seed=_DEFAULT.seed if args.seed is None else args.seed,
     )
-    for change in args.set:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise ConfigError(f"'{change}' is no KEY=VALUE", where="--set", remedy="such as learning_rate=5e-4")
-        chosen = settings.override(chosen, key.strip(), value.strip())
-    return chosen
+    return settings.override_all(chosen, args.set, EXAMPLE)
 
 
 def _train(args: argparse.Namespace, chosen: RecapTraining, dataset: Any, console: Console) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from glrg_cli import train_inputs, train_plan
 from glrg_cli.common import Console
-from glrg_cli.parser import integer, nearest
+from glrg_cli.parser import add_strategy, integer, nearest
 from glrg_tf.data.dataset import read_description
 from glrg_tf.errors import CheckpointError, ConfigError, DataError, GlrgError
 from training import config as training_config
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 HELP = "train a captioner: XE or DXE seeding, then DR boosting"
 DEFAULT_RECIPE, DEFAULT_SEED = "glrg", 1
-STRATEGIES = ("auto", "mirrored", "multiworker")
 DESCRIPTION = """\
 Trains a captioner on a dataset and ends with a table of BLEU-4, METEOR, ROUGE-L and CIDEr a phase, judged on test
 where it has features, else on val. Training stops early when val gets no better. Ctrl-C saves the state after the
@@ -65,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
     parser.add_argument("--start", metavar="RUN", help="entrance model: a run or captioner folder")
     train_inputs.add_arguments(parser)
-    parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices (default: auto)")
+    add_strategy(parser)
     parser.add_argument(
         "--deterministic",
         action="store_true",

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
+from glrg_cli.parser import add_strategy, integer
 from glrg_cli.progress import Progress
 from glrg_tf import config as settings
 from glrg_tf.errors import ConfigError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from training.encoder_plan import EncoderChoices, EncoderPlan
 
-STRATEGIES = ("auto", "mirrored", "multiworker")
 KINDS = ("long-range", "short-range", "keyframe")
 HELP = "train an encoder: words, actions or classes of videos"
 DESCRIPTION = """\
@@ -73,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=integer(1), metavar="N", help="most epochs")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="devices (default: auto)")
+    add_strategy(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, show layers and settings, write nothing"
     )
@@ -142,12 +141,7 @@ def _choices(args: argparse.Namespace) -> tuple[EncoderChoices, Any]:
         choices = EncoderChoices(kind, **given)
         chosen = default_training(kind, choices.preset)
     overrides = [*args.set, *([f"epochs={args.epochs}"] if args.epochs else [])]
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"'{text}' is no KEY=VALUE", where="--set", remedy="--set learning_rate=1e-3")
-        chosen = settings.override(chosen, key, value)
-    return choices, chosen
+    return choices, settings.override_all(chosen, overrides, "learning_rate=1e-3")
 
 
 def _show(plan: EncoderPlan, console: Console) -> None:

@@ -11,7 +11,7 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from glrg_tf.errors import ConfigError
@@ -73,6 +73,20 @@ def override(config: C, path: str, text: str, prefix: str = "") -> C:
         return dataclasses.replace(config, **{head: value})  # type: ignore[type-var]
     hint = typing.get_type_hints(type(config))[head]
     return dataclasses.replace(config, **{head: _convert(hint, _parse(text), prefix + path)})  # type: ignore[type-var]
+
+
+def override_all(config: C, assignments: Iterable[str], example: str) -> C:
+    """Returns `config` changed by texts `KEY=VALUE` of a command line, one after the other.
+
+    Raises:
+        ConfigError: no '=' (then `example` is named), or as `override`.
+    """
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"'{assignment}' is no KEY=VALUE", where="--set", remedy=f"example: --set {example}")
+        config = override(config, key.strip(), value.strip())
+    return config
 
 
 def _dotted(config: Any, prefix: str = "") -> list[str]:
