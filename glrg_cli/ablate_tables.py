@@ -88,7 +88,7 @@ def seeds_of(text: str) -> tuple[int, ...]:
         ConfigError: no numbers, none at all, or one twice.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts) or parts == ["0"]:
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts) or parts == ["0"]:
         remedy = "example: --seeds 3, or --seeds 1,2,3"
         raise ConfigError(
             f"'{text}' is no number of seeds and no list of different ones", where="--seeds", remedy=remedy
@@ -176,7 +176,11 @@ def train(args: argparse.Namespace, missing: list[Job], console: Console) -> Non
     parallel, threads = ablate_plan.parallel_of(args)
     console.interrupt_note = "what is finished is kept; run the same command again to go on"
     console.info(f"{len(missing)} trainings, {parallel} side by side")
-    command = [*shlex.split(args.launcher), sys.executable, "-m", "glrg_cli", "ablate", "job"]
+    try:
+        launcher = shlex.split(args.launcher)
+    except ValueError as error:
+        raise ConfigError(f"--launcher cannot be read ({error})", remedy="close its quotation marks") from None
+    command = [*launcher, sys.executable, "-m", "glrg_cli", "ablate", "job"]
     total = sum(job.epochs for job in missing)
     with lock.only_one(args.out), console.progress(total, "training", "epochs") as bar:
 

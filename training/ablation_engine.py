@@ -58,7 +58,7 @@ class Engine:
         """Runs those of `jobs` that have no result yet.
 
         Raises:
-            GlrgError: a job failed; its log is named.
+            GlrgError: a job failed, its log is named; or the command of a job cannot be started.
         """
         waiting = missing_jobs(jobs, self.out)
         try:
@@ -81,14 +81,20 @@ class Engine:
             for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
                 environment.setdefault(name, str(self.threads))
         log = open(folder / LOG, "ab")  # noqa: SIM115  (closed when the process has ended)
-        process = subprocess.Popen(
-            list(self.command(folder)),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then lets them save
-        )
+        command = list(self.command(folder))
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then lets them save
+            )
+        except OSError as error:
+            log.close()
+            what = f"'{command[0]}' cannot be started ({error.strerror})"
+            raise ConfigError(what, where="--launcher", remedy="name a program that is installed") from None
         self._running.append(_Running(job, folder, process, log))
         self.told("started", job, 0)
 

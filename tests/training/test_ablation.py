@@ -148,6 +148,12 @@ def test_the_engine_runs_what_is_missing_and_stops_at_a_failure(data, tmp_path):
     assert "difference" not in best and document["rows"][0]["difference"]["mean"] == 0.0 and document["videos"] == 2
 
 
+def test_a_launcher_that_is_not_there_is_told(data, tmp_path):
+    jobs = needed_jobs([build("weighting", data, CONFIG, (1,))])
+    with pytest.raises(ConfigError, match="'no-such-launcher' cannot be started"):
+        Engine(tmp_path, lambda folder: ["no-such-launcher", str(folder)]).run(jobs)
+
+
 WAIT = """
 import pathlib, sys
 folder = pathlib.Path(sys.argv[1])
@@ -215,7 +221,7 @@ def test_seeds():
     from glrg_cli.ablate_tables import seeds_of
 
     assert seeds_of("3") == (1, 2, 3) and seeds_of("7,5") == (7, 5) and seeds_of("1") == (1,)
-    for text in ("1,1", "0", "a", ""):
+    for text in ("1,1", "0", "a", "", "²"):
         with pytest.raises(ConfigError, match="seeds"):
             seeds_of(text)
 
@@ -254,6 +260,10 @@ def test_the_command_plans_trains_and_goes_on(dataset, tmp_path, capsys, monkeyp
     assert plan["jobs"] == 16 and plan["missing"] == 13
     assert main(["ablate", "streams", *line, "--streams", "sound"]) == 2
     assert main(["ablate", "streams", *line, "--seeds", "1,1"]) == 2
+    capsys.readouterr()
+    monkeypatch.undo()
+    assert main(["ablate", "weighting", *line, "--launcher", "srun 'x"]) == 2
+    assert "--launcher cannot be read" in capsys.readouterr().err
     assert main(["ablate", "streams", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "s")]) == 4
     assert ablate_tables.command_of  # the command that repeats a table is in its files
     assert "--set min_count=1" in (tmp_path / "s" / "entrance.md").read_text()
