@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from glrg_tf.config import from_dict, override, to_dict
+from glrg_tf.config import from_dict, override, override_all, to_dict
 from glrg_tf.errors import ConfigError
 
 
@@ -114,3 +114,11 @@ def test_a_far_off_key_gets_the_list_and_a_wrong_value_its_whole_name():
     assert "xe|dr.epochs, xe|dr.shuffle" in caught.value.remedy
     with pytest.raises(ConfigError, match="'dr.epochs' wants a whole number, found 'many'"):
         override(Two(), "dr.epochs", "many")
+
+
+def test_changes_of_a_command_line_come_one_after_the_other():
+    changed = override_all(Settings("a"), ["train.epochs=4", "train.epochs = 5", "name=b=c"], "name=x")
+    assert (changed.name, changed.train.epochs) == ("b=c", 5)
+    with pytest.raises(ConfigError, match="'train.epochs' is no KEY=VALUE") as refusal:
+        override_all(Settings("a"), ["train.epochs"], "name=x")
+    assert refusal.value.remedy == "example: --set name=x"
