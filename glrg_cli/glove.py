@@ -133,16 +133,15 @@ def _run_train(args: argparse.Namespace, console: Console) -> int:
     if args.out.exists():
         raise ConfigError("the output already exists", where=args.out, remedy="choose another --out or remove it")
     from glrg_tf.semantic.artefact import load_glove, save_glove
+    from glrg_tf.semantic.codebook import check_clips
 
     earlier = load_glove(args.codebook) if args.codebook else None
     with open_source(args, console) as stacks:
         if earlier is not None:
             earlier.check_width(stacks.width, stacks.source["path"])
             earlier.check_source(stacks.source)
-        elif len(stacks) < args.words:
-            what = f"{args.words} visual words need as many clips, there are {len(stacks)}"
-            remedy = f"--words {max(2, len(stacks) // 20)}, or more clips"
-            raise ConfigError(what, where=stacks.source["path"], remedy=remedy)
+        else:
+            check_clips(stacks, args.words)  # before TensorFlow is loaded
 
         from glrg_cli.training_console import Stopper
         from training.glove import train

@@ -128,10 +128,7 @@ def fit_codebook(
     from sklearn.cluster import MiniBatchKMeans
     from threadpoolctl import threadpool_limits
 
-    if len(stacks) < config.words:
-        what = f"{config.words} visual words need as many clips, there are {len(stacks)}"
-        remedy = f"--words {max(2, len(stacks) // 20)}, or more clips"
-        raise ConfigError(what, where=stacks.source["path"], remedy=remedy)
+    check_clips(stacks, config.words)
     random = np.random.default_rng(seed)
     chosen_among = min(len(stacks), _SAMPLED_A_WORD * config.words)
     wanted = min(len(stacks), chosen_among + _MONITORED)
@@ -164,6 +161,14 @@ def fit_codebook(
             if config.tolerance and epoch > 1 and distances[-1] > distances[-2] * (1 - config.tolerance):
                 break
     return CodebookFit(best, distances)
+
+
+def check_clips(stacks: Stacks, words: int) -> None:
+    """Raises ConfigError where there are fewer clips than words."""
+    if len(stacks) < words:
+        what = f"{words} visual words need as many clips, there are {len(stacks)}"
+        remedy = f"--words {max(2, len(stacks) // 20)}, or more clips"
+        raise ConfigError(what, where=stacks.source["path"], remedy=remedy)
 
 
 def first_words(sample: np.ndarray, words: int, random: np.random.Generator) -> np.ndarray:
