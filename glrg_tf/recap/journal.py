@@ -29,7 +29,7 @@ from glrg_tf.io import atomic, documents
 from glrg_tf.recap.hierarchy import LEVELS
 from glrg_tf.recap.log import Log, sync
 
-FOLDER = "journal"
+FOLDER, HEADER = "journal", "header.json"
 _FLOAT = 4  # bytes
 
 
@@ -176,7 +176,7 @@ def check_header(folder: Path, header: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: the work begun in the folder is of another video or captioner, or of other windows.
     """
-    path = folder / "header.json"
+    path = folder / HEADER
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         atomic.write_json(path, header)

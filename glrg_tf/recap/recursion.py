@@ -27,7 +27,7 @@ from glrg_tf.io.lock import LOCK
 from glrg_tf.recap import frames
 from glrg_tf.recap.edits import Edits, merged, read_edits
 from glrg_tf.recap.hierarchy import CLIP, LEVELS, SEGMENT, VIDEO, Window
-from glrg_tf.recap.journal import FOLDER, FinishedClip, Journal, check_header, sha256_of
+from glrg_tf.recap.journal import FOLDER, HEADER, FinishedClip, Journal, check_header, sha256_of
 from glrg_tf.recap.protocol import RecapModel
 from glrg_tf.recap.run_options import Progress, RunOptions, RunReport
 from glrg_tf.recap.thumbnails import jpeg
@@ -234,7 +234,8 @@ class Recursion:
                 raise ConfigError(what, where=found[0], remedy="choose another --out, or add --forget-edits")
         for path in outputs:
             path.unlink()
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        # The header last: what a kill leaves behind then still belongs to the run that it is of.
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == HEADER) if folder.is_dir() else []:
             if path.is_file() and path.name != LOCK:  # the lock is held by our caller
                 path.unlink()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import random
 import shutil
 import signal
@@ -209,6 +210,21 @@ def test_fresh_never_loses_edits_unasked(video, finished, out):
         assert run(FakeModel(), video, out).recap.segments[0].text == "breakfast"
     run(FakeModel(), video, out, fresh=True, forget_edits=True)
     assert outputs(out) == outputs(finished)
+
+
+def test_a_clearing_that_was_killed_leaves_no_texts_to_another_captioner(video, out, monkeypatch):
+    remove = pathlib.Path.unlink
+
+    def killed(path):
+        if path.name == "texts.jsonl":
+            raise KeyboardInterrupt
+        remove(path)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pathlib.Path, "unlink", killed)
+        run(FakeModel(name="other"), video, out, fresh=True)
+    with pytest.raises(ConfigError, match="another captioner"):
+        run(FakeModel(name="other"), video, out)
 
 
 def test_edits_outlive_the_journal(video, out, tmp_path):
