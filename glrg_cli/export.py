@@ -86,7 +86,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         captioner.encoders = EncoderBundle.load(args.encoder)
     split = open_split(dataset, args.split, captioner.config) if dataset is not None else None
 
-    frames = real_frames(args.data, split.ids) if split is not None and request.with_encoder else []
+    frames = (
+        real_frames(args.data, split.ids) if split is not None and request.with_encoder and not args.dry_run else []
+    )
     seed = 1 if args.seed is None else args.seed
     exporter = Exporter(captioner, request, split, console.info, seed, frames)
     target = exporter.target(args.out)
