@@ -38,6 +38,16 @@ def test_training(world, tmp_path, capsys):
     assert not (world / "consensus").exists()
 
 
+def test_validation_is_timed_as_it_is_done(world, tmp_path, capsys, monkeypatch):
+    from glrg_tf.captioner import content
+
+    monkeypatch.setattr(content, "expected_gain", None)  # epochs are judged without it, whatever the captioner does
+    changes = [*SMALL, "decoding_selection=content", "decoding_word_bias=0.5"]
+    words = ["train", "--data", world, "--out", tmp_path / "run", "--phases", "dxe", "--epochs", 1]
+    plan, _ = ask(capsys, *words, *(word for change in changes for word in ("--set", change)))
+    assert plan["steps"]["dxe"]["val_s"] > 0
+
+
 def test_a_study(world, tmp_path, capsys):
     changes = [word for change in SMALL for word in ("--set", change)]
     words = ["ablate", "entrance", "--data", world, "--out", tmp_path / "study", "--recipe", "world", "--epochs", 2]

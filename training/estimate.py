@@ -93,11 +93,11 @@ def _time(run: PhaseRun) -> PhaseTime:
         took.append(time.perf_counter() - began)
     validation = 0.0
     if run.validator is not None:
-        features = run.validator.features[:_VIDEOS]
-        run.captioner.generate(features)  # builds the graph
+        rows = run.validator.rows[:_VIDEOS]
+        run.validator.hypotheses(run.judged, rows)  # builds the graph
         began = time.perf_counter()
-        run.captioner.generate(features)
-        validation = (time.perf_counter() - began) * len(run.validator.rows) / max(1, len(features))
+        run.validator.hypotheses(run.judged, rows)
+        validation = (time.perf_counter() - began) * len(run.validator.rows) / max(1, len(rows))
     step = float(np.median(took[1:])) if len(took) > 1 else took[0]
     return PhaseTime(run.name, run.config.epochs, run.batches.steps_per_epoch, took[0], step, validation)  # type: ignore[arg-type]
 

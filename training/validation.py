@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from glrg_tf.captioner.captioner import VideoCaptioner
+from glrg_tf.captioner.captioner import Caption, VideoCaptioner
 from glrg_tf.text.vocabulary import Vocabulary
 from training import material
 from training.distribution import Workers
@@ -49,7 +49,7 @@ class Validator:
         """
         mine, hypotheses = self.workers.mine(len(self.rows)), min(captioner.decoding.beam_size, BEAM)
         tokens = np.zeros((hypotheses, len(self.rows), self.width), np.int32)
-        captions = captioner.generate(self.features[mine], hypotheses, hypotheses) if len(mine) else []
+        captions = self.hypotheses(captioner, mine) if len(mine) else []
         for row, video in zip(mine, captions, strict=True):
             for place in range(hypotheses):  # a beam that ends with fewer repeats its last
                 words = video[min(place, len(video) - 1)].token_ids
@@ -62,3 +62,8 @@ class Validator:
             "val_length": float(np.mean(np.count_nonzero(tokens[0], axis=1))),
             "val_distinct": float(len(np.unique(tokens[0], axis=0))),
         }
+
+    def hypotheses(self, captioner: VideoCaptioner, rows: np.ndarray) -> list[list[Caption]]:
+        """The captions of some videos of the split that are judged, best first."""
+        beam = min(captioner.decoding.beam_size, BEAM)
+        return captioner.generate(self.features[rows], beam, beam)
