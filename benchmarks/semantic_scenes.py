@@ -111,7 +111,13 @@ def clips_of_world(options: argparse.Namespace) -> Iterator[tuple[Stacks, np.nda
     """The clips of a features.h5, and the scene of every clip; looks are not told apart."""
     streams = options.streams.split(",") if options.streams else None
     with open_stacks([options.features], streams=streams) as stacks:
-        yield stacks, true_scenes(options.world, stacks.ids, np.diff(stacks.offsets)), None
+        counts = np.diff(stacks.offsets)
+        labels = true_scenes(options.world, stacks.ids, counts)
+        if options.split:
+            rows = documents.read_json_lines(options.world / "truth.jsonl")
+            splits = {row["id"]: row["split"] for _, row in rows}
+            labels[np.repeat([splits[name] != options.split for name in stacks.ids], counts)] = -1
+        yield stacks, labels, None
 
 
 def main() -> None:
@@ -123,6 +129,7 @@ def main() -> None:
     parser.add_argument("--stories-seed", type=int, default=5)
     parser.add_argument("--encoder", default="nano", help="of the stories' frames: its keyframe stream")
     parser.add_argument("--streams")
+    parser.add_argument("--split", help="measure on these clips of the world only; all are trained on")
     parser.add_argument("--words", type=int, default=100)
     parser.add_argument("--codebooks", type=int, default=1, help="trainings side by side (with --components)")
     parser.add_argument("--window", type=int, default=5)
