@@ -8,9 +8,7 @@ from pathlib import Path
 from glrg_cli import ablate_tables
 from glrg_cli.ablate_plan import parallel_of
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
-from glrg_tf.data.dataset import CaptionDataset, read_description
-from glrg_tf.errors import DataError
+from glrg_tf.data.dataset import read_description
 
 SUMMARY = "what each ingredient of the recipe glrg-plus is worth, alone and together"
 EXAMPLES = """\
@@ -25,17 +23,8 @@ same command again. OUT/ingredients.{json,md,png} hold the table."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `glrg ablate ingredients`."""
-    parser.add_argument("--data", metavar="DATASET", required=True, help="dataset folder with features")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the study; goes on with what is there")
-    parser.add_argument("--recipe", metavar="NAME", default="glrg", help="settings to start from (default: glrg)")
-    parser.add_argument("--epochs", type=integer(1), metavar="N", help="most epochs of each phase")
-    parser.add_argument("--seeds", metavar="N|N,N", default="1,2,3", help="how many, or which (default: 3)")
-    parser.add_argument("--split", help="split to score on (default: test where it has features, else val)")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
+    ablate_tables.add_study_options(parser, "glrg")
     parser.add_argument("--rows", metavar="ROW,ROW", help="of the table (default: all)")
-    parser.add_argument("--jobs", type=integer(1), metavar="N", help="trainings side by side (default: one a core)")
-    parser.add_argument("--threads", type=integer(0), metavar="N", help="of each training (default: cores / jobs)")
-    parser.add_argument("--launcher", metavar="COMMAND", default="", help="put before each training: 'srun -c 2'")
     parser.add_argument("--dry-run", action="store_true", help="list the trainings; no training")
 
 
@@ -44,15 +33,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     read_description(Path(args.data))  # a wrong path is told before anything is loaded
     seeds = ablate_tables.seeds_of(args.seeds)
 
-    from glrg_cli.final_scores import evaluation_split
     from training import ingredients, ingredients_results
-    from training.ablation import StudyData, missing_jobs
+    from training.ablation import missing_jobs
 
-    dataset = CaptionDataset.load(args.data)
-    split = args.split or evaluation_split(dataset)
-    if split is None:
-        raise DataError("neither test nor val has features", where=dataset.folder, remedy="name a --split")
-    data = StudyData.open(args.data, split)
+    data = ablate_tables.data_of(args)
     wanted = [part.strip() for part in args.rows.split(",")] if args.rows else []
     rows = ingredients.build(data, ablate_tables.config_of(args, data), seeds, wanted, args.epochs)
     jobs = ingredients.jobs_of(rows)
@@ -72,9 +56,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     document = ingredients_results.summarise(rows, data, args.out, ablate_tables.command_of(args))
     paths = ingredients_results.write(document, args.out)
     head, lines = ingredients_results.cells(document)
-    console.table(f"\n{document['title']}; {split}, per cent", ("captioner", *head), lines)
+    console.table(f"\n{document['title']}; {data.split}, per cent", ("captioner", *head), lines)
     console.info(", ".join(map(str, paths)))
-    if split == "val":
+    if data.split == "val":
         console.info("val also chose the checkpoints of XE and DXE: expect less on videos that were never looked at")
     console.result(document)
     return 0

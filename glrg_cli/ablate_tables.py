@@ -42,17 +42,7 @@ _DEFAULT_RECIPE = {"streams": "world"}  # the others: the paper's settings
 
 def add_arguments(parser: argparse.ArgumentParser, study: str) -> None:
     """Adds the options of one table, or of all."""
-    parser.add_argument("--data", metavar="DATASET", required=True, help="dataset folder with features")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the study; goes on with what is there")
-    recipe = _DEFAULT_RECIPE.get(study, "glrg")
-    parser.add_argument("--recipe", metavar="NAME", default=recipe, help=f"settings (default: {recipe})")
-    parser.add_argument("--epochs", type=integer(1), metavar="N", help="most epochs of each phase")
-    parser.add_argument("--seeds", metavar="N|N,N", default="1,2,3", help="how many, or which (default: 3)")
-    parser.add_argument("--split", help="split to score on (default: test where it has features, else val)")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
-    parser.add_argument("--jobs", type=integer(1), metavar="N", help="trainings side by side (default: one a core)")
-    parser.add_argument("--threads", type=integer(0), metavar="N", help="of each training (default: cores / jobs)")
-    parser.add_argument("--launcher", metavar="COMMAND", default="", help="put before each training: 'srun -c 2'")
+    add_study_options(parser, _DEFAULT_RECIPE.get(study, "glrg"))
     parser.add_argument("--dry-run", action="store_true", help="list the trainings and how long they take; no training")
     if study in ("streams", "all"):
         parser.add_argument("--streams", metavar="S,S", help="those studied (default: all that the dataset has)")
@@ -61,10 +51,24 @@ def add_arguments(parser: argparse.ArgumentParser, study: str) -> None:
         parser.add_argument("--rows", metavar="ROW,ROW", help="of the table (default: the paper's)")
 
 
+def add_study_options(parser: argparse.ArgumentParser, recipe: str) -> None:
+    """Adds what every study is asked: data, settings, seeds, and how its trainings run."""
+    parser.add_argument("--data", metavar="DATASET", required=True, help="dataset folder with features")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the study; goes on with what is there")
+    parser.add_argument("--recipe", metavar="NAME", default=recipe, help=f"settings (default: {recipe})")
+    parser.add_argument("--epochs", type=integer(1), metavar="N", help="most epochs of each phase")
+    parser.add_argument("--seeds", metavar="N|N,N", default="1,2,3", help="how many, or which (default: 3)")
+    parser.add_argument("--split", help="split to score on (default: test where it has features, else val)")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting")
+    parser.add_argument("--jobs", type=integer(1), metavar="N", help="trainings side by side (default: one a core)")
+    parser.add_argument("--threads", type=integer(0), metavar="N", help="of each training (default: cores / jobs)")
+    parser.add_argument("--launcher", metavar="COMMAND", default="", help="put before each training: 'srun -c 2'")
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Trains what is missing of the tables, then prints them."""
     read_description(Path(args.data))  # a wrong path is told before anything is loaded
-    config, data, tables = _plan(args)
+    data, tables = _plan(args)
 
     from training.ablation import missing_jobs, needed_jobs
 
@@ -111,24 +115,34 @@ def _plain(args: argparse.Namespace) -> bool:
     return bool(args.study == "streams")  # its rows alone, as its first version gave them
 
 
-def _plan(args: argparse.Namespace) -> tuple[RunConfig, StudyData, list[Table]]:
-    from glrg_cli.final_scores import evaluation_split
-    from training.ablation import StudyData
+def _plan(args: argparse.Namespace) -> tuple[StudyData, list[Table]]:
     from training.ablation_tables import build
 
     seeds = seeds_of(args.seeds)
-    dataset = CaptionDataset.load(args.data)
-    split = args.split or evaluation_split(dataset)
-    if split is None:
-        raise DataError("neither test nor val has features", where=dataset.folder, remedy="name a --split")
-    data = StudyData.open(args.data, split)
+    data = data_of(args)
     config = config_of(args, data)
     phases = _phases(getattr(args, "phases", "dxe"))
     streams = _words(getattr(args, "streams", None))
     names = TABLES if args.study == "all" else (args.study,)
     rows = _words(getattr(args, "rows", None))
     tables = [build(name, data, config, seeds, phases=phases, streams=streams, rows=rows) for name in names]
-    return config, data, tables
+    return data, tables
+
+
+def data_of(args: argparse.Namespace) -> StudyData:
+    """The dataset of a study's options, and the split that it is judged on.
+
+    Raises:
+        DataError: no such split, or none that has features.
+    """
+    from glrg_cli.final_scores import evaluation_split
+    from training.ablation import StudyData
+
+    dataset = CaptionDataset.load(args.data)
+    split = args.split or evaluation_split(dataset)
+    if split is None:
+        raise DataError("neither test nor val has features", where=dataset.folder, remedy="name a --split")
+    return StudyData.open(args.data, split)
 
 
 def config_of(args: argparse.Namespace, data: StudyData) -> RunConfig:

@@ -44,7 +44,7 @@ def summarise(table: Table, data: StudyData, out: str | os.PathLike[str], comman
             entry["mean"][metric] = float(np.mean(values)) if values else None
             entry["deviation"][metric] = float(np.std(values, ddof=1)) if len(values) > 1 else None
         if reference is not None and row.key != table.reference and results:
-            entry["difference"] = _difference(_cider_by_video(results), reference)
+            entry["difference"] = difference(_cider_by_video(results), reference)
         entry["seconds"] = sum(sum(result["seconds"].values()) for _, result in results)
         rows.append(entry)
     about = {"table": table.name, "paper_table": table.number, "title": table.title, "reference": table.reference}
@@ -116,8 +116,13 @@ def _cider_by_video(results: Sequence[tuple[int, dict[str, Any]]]) -> np.ndarray
     return np.mean([result["per_video"]["CIDEr"] for _, result in results], axis=0)
 
 
-def _difference(values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """Mean of the paired differences in points of CIDEr, and its interval over videos."""
+def difference(values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """Mean of the paired differences in points of CIDEr, and its interval over videos.
+
+    Args:
+        values: float64 (N,), CIDEr of every video.
+        reference: float64 (N,), of the same videos.
+    """
     gaps = 100 * (values - reference)
     rng = np.random.default_rng(0)
     means = gaps[rng.integers(len(gaps), size=(_RESAMPLES, len(gaps)))].mean(1)

@@ -11,9 +11,9 @@ import numpy as np
 
 from glrg_tf.io import atomic
 from training.ablation import StudyData
+from training.ablation_results import difference, score
 from training.ingredients import BASE, METRICS, Ingredient, read
 
-_RESAMPLES = 2000
 _HEAD = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "CIDEr gained", "distinct", "words", "novel", "time", "seeds")
 _SHOWN = ("Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
 
@@ -37,8 +37,8 @@ def summarise(rows: Sequence[Ingredient], data: StudyData, out: str | os.PathLik
             entry["deviation"][metric] = float(np.std(values, ddof=1)) if len(values) > 1 else None
         shared = [seed for seed in results if seed in base]
         if shared and row.key != BASE:
-            entry["difference"] = _difference(
-                *([side[seed]["per_video"]["CIDEr"] for seed in shared] for side in (results, base))
+            entry["difference"] = difference(
+                *(np.mean([side[seed]["per_video"]["CIDEr"] for seed in shared], axis=0) for side in (results, base))
             )
             gains = {m: [results[s]["scores"][m] - base[s]["scores"][m] for s in shared] for m in METRICS}
             entry["lower"] = [metric for metric, values in gains.items() if np.mean(values) < 0]
@@ -60,7 +60,7 @@ def cells(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table for people; "–" where nothing is known."""
     lines = []
     for row in document["rows"]:
-        line = [row["label"], *(_score(row, metric) for metric in _SHOWN)]
+        line = [row["label"], *(score(row, metric) for metric in _SHOWN)]
         gap, variety = row.get("difference"), row.get("variety")
         line.append(f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]" if gap else "")
         if variety:
@@ -97,18 +97,3 @@ def write(document: dict[str, Any], out: str | os.PathLike[str]) -> list[Path]:
     atomic.write_text(paths[1], markdown(document))
     plot(document, paths[2])
     return paths
-
-
-def _score(row: dict[str, Any], metric: str) -> str:
-    mean, deviation = row["mean"][metric], row["deviation"][metric]
-    if mean is None:
-        return "–"
-    return f"{100 * mean:.1f}" + (f" ± {100 * deviation:.1f}" if deviation is not None else "")
-
-
-def _difference(values: list[list[float]], reference: list[list[float]]) -> dict[str, float]:
-    """Mean paired difference in points of CIDEr over seeds and videos, and its interval over videos."""
-    gaps = 100 * (np.mean(values, axis=0) - np.mean(reference, axis=0))
-    drawn = np.random.default_rng(0).integers(len(gaps), size=(_RESAMPLES, len(gaps)))
-    low, high = np.quantile(gaps[drawn].mean(axis=1), [0.025, 0.975])
-    return {"mean": float(gaps.mean()), "low": float(low), "high": float(high)}
