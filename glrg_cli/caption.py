@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from glrg_cli import engines, vocabularies
 from glrg_cli.caption_inputs import Input, look_at
 from glrg_cli.common import Console
-from glrg_cli.parser import add_selection, integer
+from glrg_cli.parser import add_selection, integer, refuse_folder
 from glrg_cli.progress import SilentProgress
 from glrg_tf.captioner import bulk
 from glrg_tf.captioner.feature_input import Failure, FeatureInput
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Captions every input; returns 0, 3 (some failed) or 4 (all failed)."""
     if args.beam is not None and args.n > args.beam:
         raise ConfigError(f"--n {args.n} captions cannot come from --beam {args.beam}", remedy="raise --beam")
+    refuse_folder(args.out, "captions.jsonl")
     beam = engines.beam_choice(args, args.out)
     if beam is not None and args.show_vocabularies:
         raise ConfigError("--show-vocabularies is of the local engine", remedy="leave one of the two out")

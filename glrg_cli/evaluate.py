@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from glrg_cli.common import Console
-from glrg_cli.parser import add_selection, add_strategy, integer
+from glrg_cli.parser import add_selection, add_strategy, integer, refuse_folder
 from training import distribution
 
 HELP = "score a captioner on a dataset (BLEU, METEOR, ROUGE-L, CIDEr)"
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Captions and scores one split."""
     from glrg_tf.data.dataset import CaptionDataset
 
+    refuse_folder(args.out, "scores.json")
     dataset = CaptionDataset.load(args.data)
     videos = dataset.records(args.split)  # a wrong split is told before TensorFlow is loaded
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from glrg_cli.common import Console
 from glrg_cli.encoders import DEFAULT, has_random_weights, open_encoder
 from glrg_cli.engines import add_engine, beam_choice
-from glrg_cli.parser import integer
-from glrg_tf.errors import ConfigError
+from glrg_cli.parser import integer, refuse_folder
 
 if TYPE_CHECKING:
     from glrg_tf.encoders.extract_file import ExtractReport
@@ -56,8 +55,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from glrg_tf.encoders.extract_items import list_videos
 
     output = pathlib.Path(args.out)
-    if output.is_dir():
-        raise ConfigError("a folder, not a file", where=output, remedy=f"--out {output / 'features.h5'}")
+    refuse_folder(output, "features.h5")
     beam = beam_choice(args, args.out)
     items = list_videos(args.videos)  # a wrong path is told before TensorFlow is loaded
 

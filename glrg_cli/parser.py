@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -125,6 +126,16 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def refuse_folder(out: str | os.PathLike[str] | None, name: str) -> None:
+    """Refuses an `--out` that is a folder where a file is meant, before hours of work end in that error.
+
+    Raises:
+        ConfigError: it is; `name` is a file's name to propose.
+    """
+    if out is not None and os.path.isdir(out):
+        raise ConfigError("a folder, not a file", where=out, remedy=f"--out {os.path.join(out, name)}")
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:

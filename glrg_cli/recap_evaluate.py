@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glrg_cli.common import Console
+from glrg_cli.parser import refuse_folder
 from glrg_tf.io import atomic
 from glrg_tf.recap.hierarchy import LEVELS
 
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from training.recap_data import FeatureFolder, load_videos
     from training.recap_evaluator import METRICS, evaluate_recap
 
+    refuse_folder(args.out, "scores.json")
     dataset = CaptionDataset.load(args.data)
     dataset.records(args.split)  # a split that is not there is told before TensorFlow's work begins
     captioner = RecapCaptioner.load(args.captioner)

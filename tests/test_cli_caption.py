@@ -117,6 +117,12 @@ def test_all_inputs_failing_is_exit_4_before_the_captioner_is_even_loaded(capsys
     assert [row["id"] for row in rows] == list(map(str, bad))
 
 
+def test_a_folder_is_no_output_and_that_is_told_first(capsys, tmp_path):
+    for words in (["caption", "none", "none.mp4"], ["extract", "none", "--encoder", "none"]):
+        assert main([*words, "--out", str(tmp_path)]) == 2
+        assert "a folder, not a file" in capsys.readouterr().err
+
+
 def test_features_of_another_captioner_are_refused(material, capsys, tmp_path):
     from glrg_tf.data.feature_store import write_features
 
