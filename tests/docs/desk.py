@@ -10,12 +10,10 @@ import json
 import pathlib
 import shutil
 
-import numpy as np
-
 from glrg_cli.main import main
 from glrg_tf.data.world.make import make_world
 from tests.data.made import coco, msrvtt_folder, release_features
-from tests.docs import pages
+from tests.docs import materials, pages
 from tests.zoo.made_release import write_release
 
 PRESET = pages.ROOT / "glrg_tf" / "presets" / "world-nano"
@@ -40,12 +38,14 @@ def prepare(root: pathlib.Path) -> pathlib.Path:
     make_world(desk / "data" / "world", CLIPS, 1, lambda done: None)
     clips = sorted((desk / "data" / "world" / "videos").glob("*.mp4"))
     shutil.copytree(desk / "data" / "world" / "videos", desk / "clips")
-    for name in ("clip.mp4", "new.mp4", "a.mp4", "b.mp4", "upload.mp4", "hour.mkv"):
+    for name in ("clip.mp4", "new.mp4", "a.mp4", "b.mp4", "upload.mp4", "hour.mp4", "hour.mkv"):
         shutil.copy(clips[0], desk / name)
     for name in ("other.webm", "b.webm"):  # the content decides, not the name
         shutil.copy(clips[1], desk / name)
     _tables(desk)
     _release(root)
+    materials.write(desk)
+    materials.programs(root / "bin")
     shutil.copytree(PRESET, desk / "runs" / "mine")
     shutil.copytree(PRESET / "encoder", desk / "runs" / "encoder")
     _dataset(desk)
@@ -55,7 +55,7 @@ def prepare(root: pathlib.Path) -> pathlib.Path:
 def copy(desk: pathlib.Path, folder: pathlib.Path, called: dict[str, str]) -> None:
     """Copies the desk to `folder`, and prepared things under the names a page has for them."""
     shutil.copytree(desk, folder, symlinks=True)
-    for beside in ("shared", "release"):
+    for beside in ("shared", "release", "bin"):
         if not (folder.parent / beside).exists():
             shutil.copytree(desk.parent / beside, folder.parent / beside)
     for name, source in called.items():
@@ -108,7 +108,7 @@ def _release(root: pathlib.Path) -> None:
     from glrg_tf.text.vocabulary import Vocabulary
 
     desk = root / "desk"
-    msrvtt_folder(root / "shared" / "data" / "msrvtt")
+    msrvtt_folder(root / "shared" / "data" / "msrvtt", test=True)
     glrg("data", "import", "msrvtt", root / "shared/data/msrvtt", "--out", desk / "data/msrvtt")
     keras.utils.set_random_seed(3)
     vocabulary = Vocabulary(("<end>", "<start>", "<unk>", "a", "man", "does", "thing", "again"))
@@ -116,7 +116,6 @@ def _release(root: pathlib.Path) -> None:
     VideoCaptioner(CaptionerModel(config), vocabulary).save_to_preset(desk / "runs" / "a")
     write_release(root / "release", datasets=("msrvtt", "msvd"), stages=("XE", "DXE", "DR"))
     release_features(desk / "release.h5", ["video1", "video2"])
-    np.save(desk / "features.npy", np.random.default_rng(0).random((2, 1700)).astype(np.float32))
 
 
 def _dataset(desk: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What begins a command line in a fence without a language; everything else is output, a picture of folders, a file.
 PROGRAMS = {
     *("glrg", "python", "pip", "make", "source", "export", "cat", "cd", "for", "wait", "curl", "cc", "docker", "git"),
-    *("saved_model_cli", "npm", "node", "kubectl", "sbatch", "exec", "eval", "xdg-open", "ls", "head"),
+    *("saved_model_cli", "npm", "mkdir", "node", "kubectl", "sbatch", "exec", "eval", "xdg-open", "ls", "head"),
 }
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=\S")
 _SHELL_WORDS = re.compile(r"""(?<!\S)(?:\||>|<|&&|&|;|>>|2>)(?!\S)|\$\(|\$[A-Za-z_{]|`""")
@@ -113,6 +113,11 @@ def commands(fence: Fence) -> list[Command]:
         if line.strip():
             found.append(Command(fence.page, number, line.strip()))
     return found
+
+
+def is_script(commands: list[Command]) -> bool:
+    """Whether the commands of a fence belong together: one sets a variable that others use."""
+    return any(_ASSIGNMENT.match(command.text) for command in commands)
 
 
 def python_fences(page: str) -> list[Fence]:

@@ -6,17 +6,13 @@ import contextlib
 import io
 import os
 import pathlib
+import re
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
 from typing import NamedTuple
 
 from glrg_cli.main import main
-from tests.docs import pages, plan
+from tests.docs import materials, pages, plan, servers
 
 
 class Step(NamedTuple):
@@ -31,9 +27,14 @@ class Step(NamedTuple):
 
 
 def steps(page: str) -> list[Step]:
-    """All commands and Python blocks of a page, in order."""
-    found = [(command.line, command.text, False) for command in pages.shell_commands(page)]
-    found += [(fence.line, fence.text, True) for fence in pages.python_fences(page)]
+    """All commands, scripts and Python blocks of a page, in order."""
+    found: list[tuple[int, str, bool]] = [(fence.line, fence.text, True) for fence in pages.python_fences(page)]
+    for fence in filter(pages.is_shell, pages.fences(page)):
+        commands = pages.commands(fence)
+        if pages.is_script(commands):
+            found.append((fence.line, "\n".join(command.text for command in commands), False))
+        else:
+            found += [(command.line, command.text, False) for command in commands]
     return [_step(page, *entry) for entry in sorted(found)]
 
 
@@ -52,37 +53,48 @@ class Runner:
     """Runs the steps of one page.
 
     Args:
-        folder: the desk's copy; the current folder while a step runs.
+        folder: the desk's copy; the current folder while a step runs, until one changes it.
         names: of the page's Python blocks, which share them.
     """
 
     def __init__(self, folder: pathlib.Path, names: dict[str, object]) -> None:
-        self._folder, self._names = folder, names
+        self._desk, self._folder, self._names = folder, folder, names
         self._made: set[str] = set()
 
     def run(self, step: Step) -> str:
         """Runs one step; returns "" or what went wrong."""
-        before = pathlib.Path.cwd()
+        before, text = pathlib.Path.cwd(), plan.in_small(step.page, step.text)
         os.chdir(self._folder)
         try:
             if step.python:
-                return _python(step, self._names)
-            command = pages.Command(step.page, step.line, step.text)
+                return _python(step._replace(text=text), self._names)
+            command = pages.Command(step.page, step.line, text)
+            if text.startswith("cd "):
+                self._folder = self._folder / text.removeprefix("cd ")
+                return "" if self._folder.is_dir() else f"there is no {text.removeprefix('cd ')}"
             self._clear(command)
-            return run_glrg(command) if command.is_glrg else _shell(command)
+            if command.is_glrg:
+                return run_glrg(command)
+            for rule in plan.ASKS:
+                if rule.matches(step.page, step.text):
+                    with servers.serving(rule.reason.split()) as port:
+                        return _shell(text.replace("8501", str(port)), self._desk)
+            return _shell(text, self._desk)
+        except RuntimeError as error:  # of a server
+            return str(error)
         finally:
             os.chdir(before)
 
     def _clear(self, command: pages.Command) -> None:
         """Takes away what was prepared in the place that the command is about to write, as for who begins anew."""
-        words = command.words if command.is_glrg else []
-        if "--out" not in words[:-1] or "--resume" in words:
+        if "--resume" in command.text:
             return
-        name = words[words.index("--out") + 1]
-        if name not in self._made and words.count(name) == 1:
-            shutil.rmtree(name, ignore_errors=True)
-            pathlib.Path(name).unlink(missing_ok=True)
-        self._made.add(name)
+        for name in re.findall(r"--out (\S+)", command.text):
+            if name not in self._made or command.page in plan.ALTERNATIVES:
+                shutil.rmtree(name, ignore_errors=True)
+                if not pathlib.Path(name).is_dir():
+                    pathlib.Path(name).unlink(missing_ok=True)
+            self._made.add(name)
 
 
 def small(words: list[str]) -> list[str]:
@@ -105,34 +117,11 @@ def run_glrg(command: pages.Command) -> str:
     said, result = io.StringIO(), io.StringIO()
     words = small(command.words)
     if words[1] == "serve":
-        return _serve(words)
+        with servers.serving(words[2:]):
+            return ""
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(result):
         code = main(words[1:])
     return "" if code == 0 else f"exit code {code} of `{' '.join(words)}`\n{said.getvalue()[-1500:]}"
-
-
-def _serve(words: list[str]) -> str:
-    """Starts a server in a process of its own, waits until it is ready, stops it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {**os.environ, "PYTHONPATH": str(pages.ROOT)}
-    command = [sys.executable, "-m", "glrg_cli", *words[1:], "--port", str(port)]
-    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        for _ in range(300):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
-                if answer.status == 200:
-                    server.send_signal(signal.SIGTERM)
-                    code = server.wait(60)
-                    return "" if code in (0, 130) else f"ended with {code}"
-            if server.poll() is not None:
-                break
-            time.sleep(1)
-        server.kill()
-        return f"never ready\n{server.communicate()[1][-1500:]}"
-    finally:
-        server.kill()
 
 
 def _python(step: Step, names: dict[str, object]) -> str:
@@ -144,8 +133,7 @@ def _python(step: Step, names: dict[str, object]) -> str:
     return ""
 
 
-def _shell(command: pages.Command) -> str:
-    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
-    env = {**os.environ, "PATH": path, "PYTHONPATH": str(pages.ROOT)}
-    ran = subprocess.run(["bash", "-c", command.text], capture_output=True, text=True, env=env, timeout=300)
+def _shell(text: str, folder: pathlib.Path) -> str:
+    words = ["bash", "-o", "pipefail", "-c", text]
+    ran = subprocess.run(words, capture_output=True, text=True, env=materials.environment(folder), timeout=600)
     return "" if ran.returncode == 0 else f"exit code {ran.returncode}\n{ran.stderr[-1500:]}"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 
 import pytest
@@ -43,8 +44,11 @@ def test_no_rule_is_forgotten():
         for page in pages.pages()
         for step in runner.steps(page)
     ]
-    for rule in (*plan.NOT_RUN, *plan.SLOW):
+    for rule in (*plan.NOT_RUN, *plan.SLOW, *plan.ASKS):
         assert any(rule.matches(page, text) for page, text in steps), f"nothing matches {rule}"
+    for page, there, _ in plan.INSTEAD:
+        found = any(re.search(there, step.text, re.MULTILINE) for step in runner.steps(page))
+        assert found, f"{page} no longer has '{there}'"
     assert set(plan.PAGES) <= set(pages.pages())
 
 
