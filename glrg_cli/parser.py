@@ -128,6 +128,21 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def number(minimum: float, maximum: float) -> Callable[[str], float]:
+    """An argparse type: a number from `minimum` to `maximum`; NaN and infinity are none."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"{text} is out of range ({minimum:g} to {maximum:g})")
+        return value
+
+    return parse
+
+
 def refuse_folder(out: str | os.PathLike[str] | None, name: str) -> None:
     """Refuses an `--out` that is a folder where a file is meant, before hours of work end in that error.
 

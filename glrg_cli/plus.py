@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
+from glrg_cli.parser import integer, number
 from glrg_tf.data.dataset import CaptionDataset
 from glrg_tf.errors import ConfigError
 
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", required=True, help="folder of the new captioner")
     parser.add_argument("--beam", type=integer(1, 50), metavar="K", default=12, help="hypotheses kept (default: 12)")
     parser.add_argument(
-        "--word-bias", type=float, metavar="X", default=0.5, help="exponent of words' odds; 0: not steered"
+        "--word-bias", type=number(0.0, 4.0), metavar="X", default=0.5, help="exponent of words' odds; 0: not steered"
     )
     parser.add_argument(
-        "--ridge", type=float, metavar="X", default=0.2, help="how careful the forecast is (default: 0.2)"
+        "--ridge", type=number(1e-6, 1e6), metavar="X", default=0.2, help="how careful the forecast is (default: 0.2)"
     )
 
 
@@ -43,8 +43,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     target = Path(args.out)
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise ConfigError("the folder is not empty", where=target, remedy="choose another --out")
-    if not args.ridge > 0:
-        raise ConfigError(f"the ridge must be positive, found {args.ridge}", where="--ridge")
 
     import dataclasses
 

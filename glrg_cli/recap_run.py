@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
+from glrg_cli.parser import integer, number
 from glrg_tf.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ examples:
   glrg recap run runs/recap hour.mp4 --out hour
   glrg recap run world-nano hour.mp4 --out hour --segment-seconds 120
   glrg recap run runs/recap hour.mp4 --out hour --edits corrections.json"""
+_SECONDS = number(0.1, 604_800.0)
 _BARS = {
     "clip": ("clips", "captioning clips"),
     "segment": ("segments", "describing segments"),
@@ -48,13 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="begin anew, whatever the folder holds")
     parser.add_argument("--no-thumbnails", action="store_true", help="no pictures in recap.html")
     parser.add_argument(
-        "--max-hours", type=_hours, metavar="H", default=24.0, help="refuse longer videos (default: 24)"
+        "--max-hours",
+        type=number(1 / 3600, 168.0),
+        metavar="H",
+        default=24.0,
+        help="refuse longer videos (default: 24)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and how long it takes")
     plain = parser.add_argument_group("with a plain captioner")
     plain.add_argument("--encoder", metavar="ENC", help="what turns clips into features (default: the captioner's)")
-    plain.add_argument("--clip-seconds", type=_positive, metavar="S", help="of a clip (default: 4)")
-    plain.add_argument("--segment-seconds", type=_positive, metavar="S", help="of a chapter (default: 180)")
+    plain.add_argument("--clip-seconds", type=_SECONDS, metavar="S", help="of a clip (default: 4)")
+    plain.add_argument("--segment-seconds", type=_SECONDS, metavar="S", help="of a chapter (default: 180)")
     plain.add_argument("--beam", type=integer(1), metavar="K", help="hypotheses kept (default: the captioner's)")
 
 
@@ -223,21 +228,3 @@ def _result(report: RunReport, files: list[Path]) -> dict[str, Any]:
 
 def _name(captioner: str) -> str:
     return Path(captioner).name or captioner
-
-
-def _hours(text: str) -> float:
-    return _number(text, 1 / 3600, 168.0)
-
-
-def _positive(text: str) -> float:
-    return _number(text, 0.1, 604_800.0)
-
-
-def _number(text: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text} is out of range ({low:g} to {high:g})")
-    return value

@@ -6,7 +6,7 @@ import argparse
 import pathlib
 
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
+from glrg_cli.parser import integer, number
 from glrg_tf.errors import ConfigError
 
 HELP = "train an S2VT captioner"
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", metavar="ENC", help="encoder of those features, to be kept with the captioner")
     parser.add_argument("--epochs", metavar="N", type=integer(1), default=30, help="most epochs (default: 30)")
     parser.add_argument("--hidden", metavar="H", type=integer(1, 65536), default=1300, help="LSTM (default: 1300)")
-    parser.add_argument("--learning-rate", metavar="X", type=float, default=5e-4, help="default: 0.0005")
+    parser.add_argument("--learning-rate", metavar="X", type=number(1e-9, 10.0), default=5e-4, help="default: 0.0005")
     parser.add_argument("--seed", metavar="N", type=integer(0), default=1, help="default: 1")
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from glrg_cli.common import Console
-from glrg_cli.parser import integer
+from glrg_cli.parser import integer, number
 from glrg_tf.errors import ConfigError
 
 HELP = "render the sample world: short clips, captions by many hands, and the truth"
@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=integer(10), metavar="N", default=400, help="how many clips (default: 400)")
     stories = parser.add_argument_group("long stories, with captions, segment descriptions and summaries")
     stories.add_argument("--stories", type=integer(1), metavar="N", help="render stories instead of clips")
-    stories.add_argument("--minutes", type=float, metavar="M", default=12.0, help="of each (default: 12)")
+    stories.add_argument(
+        "--minutes", type=number(0.01, 10_080.0), metavar="M", default=12.0, help="of each (default: 12)"
+    )
     stories.add_argument(
         "--segment-seconds", type=integer(12), metavar="S", default=180, help="of a segment (default: 180)"
     )

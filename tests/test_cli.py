@@ -14,7 +14,7 @@ import time
 import pytest
 
 from glrg_cli import main as cli
-from glrg_cli.parser import Parser, integer, leaves
+from glrg_cli.parser import Parser, integer, leaves, number
 from glrg_tf.errors import CheckpointError, ConfigError, DataError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -254,6 +254,14 @@ def test_integer_bounds():
     assert parse("10") == 10
     for text in ("0", "11", "1.5", "x"):
         with pytest.raises(Exception, match="whole number|out of range"):
+            parse(text)
+
+
+def test_number_bounds():
+    parse = number(0.5, 10)
+    assert parse("0.5") == 0.5 and parse("1e1") == 10
+    for text in ("0.4", "10.1", "nan", "inf", "x"):
+        with pytest.raises(Exception, match="not a number|out of range"):
             parse(text)
 
 

@@ -50,10 +50,10 @@ def test_a_trained_captioner_is_equipped(folder, world, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
-        (["--ridge", "0"], 2, "positive"),
+        (["--ridge", "0"], 2, "out of range"),
         (["--beam", "51"], 2, "1 to 50"),
         (["--data", "nowhere"], 4, "nowhere"),
-        (["--word-bias", "9"], 2, "word_bias"),
+        (["--word-bias", "9"], 2, "out of range"),
     ],
 )
 def test_what_cannot_be_is_refused(folder, world, tmp_path, capsys, words, code, hint):
