@@ -59,7 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rate", metavar="FPS", type=float, default=1.5, help="frames a second; 0: all (default: 1.5)")
     parser.add_argument("--max-frames", metavar="N", type=integer(1, 4096), default=96, help="default: 96")
-    parser.add_argument("--fine", action="store_true", help="maps twice as fine, four times the work")
+    parser.add_argument("--fine", action="store_true", help="maps twice as fine: more hits on small things, slower")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="score every cell by itself: four times the work; without it alike cells are interpolated from each other",
+    )
     parser.add_argument("--encoder", metavar="ENC", help="what turns videos into features (default: the captioner's)")
     parser.add_argument("--pointing-game", action="store_true", help="measure the maps on data with boxes")
     parser.add_argument("--split", default="test", help="--pointing-game: clips of this split (default: test)")
@@ -126,6 +131,8 @@ def _explain(captioner: Captioner, args: argparse.Namespace, console: Console) -
     settings = ExplainSettings(mode=args.mode, rate=args.rate, max_frames=args.max_frames, fine=args.fine)
     if args.others is not None:
         settings = dataclasses.replace(settings, others=args.others)
+    if args.exact:
+        settings = dataclasses.replace(settings, tolerance=0.0)
     if _is_features(args.video):
         from glrg_tf.explain.stored import explain_features
 

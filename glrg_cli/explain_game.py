@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 def play(captioner: Captioner, args: argparse.Namespace, console: Console) -> int:
     """Plays on a world, or on Flickr30k Entities."""
     from glrg_tf.explain.cells import OTHERS
+    from glrg_tf.explain.explanation import TOLERANCE
 
-    others = args.others or OTHERS[0]
+    others, tolerance = args.others or OTHERS[0], 0.0 if args.exact else TOLERANCE
     if (args.video / "truth.jsonl").is_file():
         from glrg_tf.explain.world_game import GameSettings, play_world
 
-        settings = GameSettings(split=args.split, clips=args.clips or 0, mode=args.mode, others=others, fine=args.fine)
+        settings = GameSettings(
+            split=args.split,
+            clips=args.clips or 0,
+            mode=args.mode,
+            others=others,
+            fine=args.fine,
+            tolerance=tolerance,
+        )
         with console.progress(None, "playing", "clips") as bar:
             found = play_world(captioner, args.video, settings, bar.update)
         _table({**found.phrases, "nouns alone": found.nouns}, console)
@@ -31,9 +39,11 @@ def play(captioner: Captioner, args: argparse.Namespace, console: Console) -> in
         console.result({"phrases": _plain(found.phrases), "nouns": dataclasses.asdict(found.nouns), **mass})
         return 0
     from glrg_tf.explain.entities import play_entities
+    from glrg_tf.explain.explanation import ExplainSettings
 
+    how = ExplainSettings(mode=args.mode, others=others, fine=args.fine, tolerance=tolerance)
     with console.progress(None, "playing", "images") as bar:
-        scores = play_entities(captioner, args.video, args.clips or 0, args.mode, others, args.fine, bar.update)
+        scores = play_entities(captioner, args.video, args.clips or 0, how, bar.update)
     _table(scores, console)
     console.result({"phrases": _plain(scores)})
     return 0

@@ -30,6 +30,9 @@ def show(explanation: Explanation, console: Console) -> None:
         rows.append((entry["word"], f"{entry['log_prob']:.2f}", when, where, drivers))
     time = "second" if explanation.frame_rate else "position"
     console.table("", ("word", "ln p", time, "x,y", "driven by (nats lost without it)"), rows)
+    if explanation.scored < 1.0:
+        share = f"{explanation.scored:.0%} of the cells were scored, the others lie between them"
+        console.info(f"{share} (within {explanation.error:.2f} nats in nine of ten of the oddest; --exact scores all)")
     if not explanation.has_maps:
         told = "why" if explanation.pooled else "when and why"
         console.info(f"without frames and a map of them this tells {told}, not where")
@@ -48,6 +51,9 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
             for entry in _words(explanation)
         ],
     }
+    if explanation.has_maps:
+        document["cells_scored"] = round(explanation.scored, 4)
+        document["cells_error"] = round(explanation.error, 4)
     if explanation.warnings:
         document["warnings"] = list(explanation.warnings)
     return document

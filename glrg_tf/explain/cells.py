@@ -14,8 +14,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -29,6 +30,13 @@ Others = Literal["pooled", "none"]
 OTHERS: tuple[Others, ...] = ("none", "pooled")
 _FRAMES_AT_ONCE = 16  # frames that pass the network together; with their cells they are what memory holds
 _CELL_FLOATS = 2**24  # most floats of descriptors at once
+
+
+class Read(NamedTuple):
+    """What the network made of frames while the video's features were extracted."""
+
+    pictures: np.ndarray  # float32 (F, h, w, 3), the frames as the network reads them
+    maps: np.ndarray  # float32 (F, h', w', C)
 
 
 class MapNetwork:
@@ -51,15 +59,23 @@ class MapNetwork:
         self.columns = slice(first, first + spec.width)
         self.grid = (int(network.output_shape[1]), int(network.output_shape[2]))
 
-        def maps(frames: tf.Tensor) -> tf.Tensor:
-            return network(resize_frames(frames, spec.input_size, spec.fit)[:, tf.newaxis], training=False)
+        self._tail = keras.Model(stream.model.get_layer("map").output, stream.model.output)
+        self.stream, picture = spec.name, [None, *spec.input_size, 3]
 
-        def fine_maps(frames: tf.Tensor) -> tf.Tensor:
-            return self._stitched(resize_frames(frames, spec.input_size, spec.fit))
+        def resized(frames: tf.Tensor) -> tf.Tensor:
+            return resize_frames(frames, spec.input_size, spec.fit)
+
+        def both(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            maps = network(pictures[:, tf.newaxis], training=False)
+            return maps, self._tail(maps, training=False)
 
         signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
-        self.maps = tf.function(maps, input_signature=signature, autograph=False)
-        self.fine_maps = tf.function(fine_maps, input_signature=signature, autograph=False)
+        self.resized = tf.function(resized, input_signature=signature, autograph=False)
+        signature = [tf.TensorSpec(picture, tf.float32)]
+        self.maps = tf.function(lambda pictures: both(pictures)[0], input_signature=signature, autograph=False)
+        self.maps_and_values = tf.function(both, input_signature=signature, autograph=False)
+        maps = tf.TensorSpec([None, *network.output_shape[1:]], tf.float32)
+        self.stitched = tf.function(self._stitched, input_signature=[*signature, maps], autograph=False)
         signature = [tf.TensorSpec([None, None, None, int(network.output_shape[3])], tf.float32)]
         self.classes = tf.function(stream.classify_cells, input_signature=signature, autograph=False)
 
@@ -75,18 +91,17 @@ class MapNetwork:
         rows, columns = (2 * offset + 1.0 for offset in self.view.offset)
         return dataclasses.replace(self.view, offset=(rows, columns))
 
-    def _stitched(self, pictures: tf.Tensor) -> tf.Tensor:
-        """Maps of pictures moved by half cells, laid into each other: (F, h, w, 3) -> (F, 2h', 2w', C)."""
+    def _stitched(self, pictures: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
+        """Maps of pictures moved by half cells, laid into those of the pictures: (F, h, w, 3) -> (F, 2h', 2w', C)."""
         down, right = (
             max(1, round(side / cells / 2)) for side, cells in zip(pictures.shape[1:3], self.grid, strict=True)
         )
         padded = tf.pad(pictures, [[0, 0], [0, down], [0, right], [0, 0]], "SYMMETRIC")
         height, width = pictures.shape[1:3]
-        parts = [
-            self._network(padded[:, tf.newaxis, row : row + height, column : column + width], training=False)
-            for row in (0, down)
-            for column in (0, right)
-        ]
+        parts = [maps]
+        for row, column in ((0, right), (down, 0), (down, right)):
+            moved = padded[:, tf.newaxis, row : row + height, column : column + width]
+            parts.append(self._network(moved, training=False))
         rows, columns = self.grid
         stacked = tf.reshape(tf.stack(parts), [2, 2, -1, rows, columns, parts[0].shape[-1]])
         return tf.reshape(tf.transpose(stacked, [2, 3, 0, 4, 1, 5]), [-1, 2 * rows, 2 * columns, parts[0].shape[-1]])
@@ -111,27 +126,45 @@ class CellReader:
         self._network, self._box, self._fine = network, box, fine
         self._row = np.asarray(row, np.float32) if others == "pooled" else np.zeros_like(row, np.float32)
 
-    def read(self, frames: np.ndarray) -> Iterator[np.ndarray]:
-        """Descriptors of the cells, some frames at a time.
+    def classes(self, frames: np.ndarray, read: Read | None = None) -> Iterator[np.ndarray]:
+        """Class probabilities of the cells, some frames at a time.
 
         Args:
             frames: uint8 (F, H, W, 3).
+            read: what the network has read already of just these frames.
 
         Yields:
-            float32 (f, h, w, D).
+            float32 (f, h, w, C), the columns of the map's stream.
         """
-        count, half, grid, width = len(frames), self._box // 2, self._network.grid_of(self._fine), len(self._row)
-        network = self._network.fine_maps if self._fine else self._network.maps
-        step = max(1, min(_FRAMES_AT_ONCE, _CELL_FLOATS // (width * math.prod(grid))))
+        network, count, half = self._network, len(frames), self._box // 2
+        step = min(_FRAMES_AT_ONCE, self.frames_within_bounds)
         for first in range(0, count, step):
             last = min(first + step, count)
-            maps = network(frames[mirrored(np.arange(first - half, last + half), count)])
+            places = mirrored(np.arange(first - half, last + half), count)
+            pictures = read.pictures[places] if read is not None else network.resized(frames[places])
+            maps = read.maps[places] if read is not None else network.maps(pictures)
+            if self._fine:
+                maps = network.stitched(pictures, maps)
             if half:
                 maps = tf.add_n([maps[shift : shift + last - first] for shift in range(self._box)]) / self._box
-            cells = np.empty((last - first, *grid, width), np.float32)
-            cells[...] = self._row
-            cells[..., self._network.columns] = self._network.classes(maps).numpy()
-            yield cells
+            yield network.classes(maps).numpy()
+
+    def descriptors(self, classes: np.ndarray) -> np.ndarray:
+        """Cells as the captioner reads them: float32 (..., C) -> (..., D)."""
+        cells = np.empty((*classes.shape[:-1], len(self._row)), np.float32)
+        cells[...] = self._row
+        cells[..., self._network.columns] = classes
+        return cells
+
+    @property
+    def frames_within_bounds(self) -> int:
+        """Frames the descriptors of whose cells may lie in memory together."""
+        return max(1, _CELL_FLOATS // (len(self._row) * math.prod(self._network.grid_of(self._fine))))
+
+    def read(self, frames: np.ndarray) -> Iterator[np.ndarray]:
+        """Descriptors of the cells, some frames at a time: uint8 (F, H, W, 3) -> float32 (f, h, w, D)."""
+        for classes in self.classes(frames):
+            yield self.descriptors(classes)
 
 
 def mirrored(places: np.ndarray, count: int) -> np.ndarray:

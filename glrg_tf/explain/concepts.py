@@ -70,7 +70,12 @@ def concept_effects(
         groups.append((name, np.arange(first, first + width)))
         first += width
     single = [(name, np.array([column])) for column, name in enumerate(names)]
-    return _effects(scorer, row, token_ids, single, how), _effects(scorer, row, token_ids, groups, how)
+    found = _effects(scorer, row, token_ids, [*single, *groups], how)
+    cut = len(single)
+    return (
+        Concepts(found.names[:cut], found.values[:cut], found.effects[:cut]),
+        Concepts(found.names[cut:], found.values[cut:], found.effects[cut:]),
+    )
 
 
 def _effects(
@@ -80,6 +85,7 @@ def _effects(
     groups: Sequence[tuple[str, np.ndarray]],
     how: How,
 ) -> Concepts:
+    """Effects of groups of columns."""
     base = row if how == "removed" else np.zeros_like(row)
     items = np.tile(base, (len(groups) + 1, 1))
     for place, (_, columns) in enumerate(groups):

@@ -21,10 +21,8 @@ import numpy as np
 
 from glrg_tf.errors import AnnotationError, ConfigError, DataError
 from glrg_tf.explain.captioners import Captioner
-from glrg_tf.explain.cells import Others
 from glrg_tf.explain.pointing_game import Box, Phrase, Play, Score, play, score
 from glrg_tf.explain.query import Query, parse_query
-from glrg_tf.explain.saliency import Mode
 from glrg_tf.explain.video import Explainer, ExplainSettings
 from glrg_tf.text.tokenizer import get_tokenizer
 
@@ -94,12 +92,17 @@ def play_entities(
     captioner: Captioner,
     folder: str | os.PathLike[str],
     images: int = 0,
-    mode: Mode = "logprob",
-    others: Others = "none",
-    fine: bool = False,
+    how: ExplainSettings | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Score]:
     """Plays every phrase with boxes of every sentence; results over all and by type of entity.
+
+    Args:
+        captioner: with encoders.
+        folder: the files.
+        images: most images; 0 plays all.
+        how: mode, others, fine and tolerance are read.
+        progress: told about images as they are done.
 
     Raises:
         AnnotationError: not such a folder, or damaged files.
@@ -115,7 +118,7 @@ def play_entities(
             remedy="the folder needs Annotations/, Sentences/ and images/",
         )
     explainer, plays = Explainer(captioner), []
-    how = ExplainSettings(mode=mode, others=others, fine=fine)
+    how = how or ExplainSettings()
     for path in sentences[:images] if images else sentences:
         image = next((p for e in _ENDINGS if (p := pictures / f"{path.stem}{e}").is_file()), None)
         if image is None:

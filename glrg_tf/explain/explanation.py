@@ -15,6 +15,7 @@ from glrg_tf.explain.saliency import Mode
 from glrg_tf.explain.view import View
 
 MAX_FRAMES = 4096
+TOLERANCE = 1.0  # of landmarks foretold from the others; cells that are not landmarks come out ten times better
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,8 @@ class ExplainSettings:
     normalisation: Normalisation = Normalisation()
     isolated: bool = True  # decode in a process of its own, under limits
     concepts: bool = True  # ask about the vocabularies too
-    fine: bool = False  # cells at half steps (cells.py): maps twice as fine, four times the work
+    fine: bool = False  # cells at half steps (cells.py): maps twice as fine
+    tolerance: float = TOLERANCE  # nats, error that ends the scoring of cells one by one (landmarks.py); 0 scores all
 
     def __post_init__(self) -> None:
         """Refuses numbers that no video can be explained with."""
@@ -36,6 +38,8 @@ class ExplainSettings:
             raise ConfigError(f"rate must lie in 0..1000 frames a second, found {self.rate}", where="--rate")
         if not 1 <= self.max_frames <= MAX_FRAMES:
             raise ConfigError(f"max_frames must lie in 1..{MAX_FRAMES}, found {self.max_frames}", where="--max-frames")
+        if not 0.0 <= self.tolerance <= 100.0:
+            raise ConfigError(f"tolerance must lie in 0..100 nats, found {self.tolerance}", where="tolerance")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Explanation:
         frame_rate: of the video; 0 where features were explained.
         frame_count: of the video.
         warnings: what the user should know.
+        scored: share of the cells that the captioner scored; the others are interpolated (landmarks.py).
+        error: of that, foretold for the cells least like those before, in nats (`landmarks.Scored`).
     """
 
     sentence: str
@@ -77,6 +83,8 @@ class Explanation:
     frame_rate: float
     frame_count: int
     warnings: tuple[str, ...]
+    scored: float = 1.0
+    error: float = 0.0
 
     @property
     def has_maps(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,14 @@ import numpy as np
 
 from glrg_tf.errors import ConfigError
 from glrg_tf.explain.captioners import Captioner, own_caption, scorer_of
-from glrg_tf.explain.cells import CellReader, MapNetwork, find_map_stream, no_map
+from glrg_tf.explain.cells import CellReader, MapNetwork, Read, find_map_stream, no_map
 from glrg_tf.explain.concepts import Concepts, concept_effects
 from glrg_tf.explain.explanation import ExplainSettings, Explanation
+from glrg_tf.explain.landmarks import score_by_landmarks
 from glrg_tf.explain.looking import look_at
 from glrg_tf.explain.normalise import normalise
 from glrg_tf.explain.query import Query, parse_query
-from glrg_tf.explain.saliency import saliency, soft_mean
+from glrg_tf.explain.saliency import Mode, saliency, soft_mean
 from glrg_tf.explain.scorer import SentenceScorer
 from glrg_tf.explain.view import View
 
@@ -90,14 +91,14 @@ class Explainer:
         settings = settings or ExplainSettings()
         query = parse_query(sentence, self.captioner.vocabulary) if sentence is not None else None
         names, mapped = self.captioner.config.stream_names, self._network is not None
-        seen = look_at(self.bundle, names, Path(path), settings, self.limits, cells=mapped)
+        seen = look_at(self.bundle, names, Path(path), settings, self.limits, self._network)
         positions = seen.positions
         if query is None:
             sentence = own_caption(self.captioner, positions)
             query = parse_query(sentence, self.captioner.vocabulary)
-        raw = np.zeros((0, len(query.words), 0, 0), np.float32)
+        raw, scored, error = np.zeros((0, len(query.words), 0, 0), np.float32), 1.0, 0.0
         if mapped:
-            raw = self.score_frames(seen.images, positions, query, settings, progress)
+            raw, scored, error = self._score_frames(seen.images, positions, query, settings, progress, seen.read)
         maps = normalise(raw, settings.normalisation) * query.known[None, :, None, None] if mapped else raw
         rate = seen.probe.frame_rate
         return Explanation(
@@ -117,6 +118,8 @@ class Explainer:
             rate,
             seen.decoded,
             (*query.warnings, *seen.warnings),
+            scored,
+            error,
         )
 
     def score_frames(
@@ -139,15 +142,37 @@ class Explainer:
         Returns:
             float32 (F, n, h, w).
         """
+        return self._score_frames(images, positions, query, settings, progress)[0]
+
+    def _score_frames(
+        self,
+        images: np.ndarray,
+        positions: np.ndarray,
+        query: Query,
+        settings: ExplainSettings,
+        progress: Progress | None,
+        read: Read | None = None,
+    ) -> tuple[np.ndarray, float, float]:
+        """Raw saliency, the share of cells that were scored one by one, and the error of the others."""
         how = (settings.others, settings.normalisation.box, settings.fine)
         reader = CellReader(self.network, positions.mean(axis=0), *how)
-        parts = []
-        for cells in reader.read(images):
-            parts.append(saliency(self.scorer, cells, query.token_ids, settings.mode, positions))
-            if progress is not None:
-                progress(len(cells))
-        raw = np.moveaxis(np.concatenate(parts), -1, 1)
-        return soft_mean(raw) if settings.fine else raw
+
+        # "gain" differs from "logprob" by a constant for each word, which does not depend on the cell.
+        mode: Mode = "logprob" if settings.mode == "gain" else settings.mode
+
+        def score(classes: np.ndarray) -> np.ndarray:
+            return saliency(self.scorer, reader.descriptors(classes), query.token_ids, mode, positions)
+
+        found = []
+        for classes in in_groups(reader.classes(images, read), reader.frames_within_bounds, progress):
+            found.append(score_by_landmarks(score, classes.reshape(-1, classes.shape[-1]), settings.tolerance))
+        grid = self.network.grid_of(settings.fine)
+        values = np.concatenate([part.values for part in found]).reshape(len(images), *grid, len(query.words))
+        if settings.mode == "gain":
+            values = values - self.scorer.log_probs(positions[None], query.token_ids)[0]
+        raw = np.moveaxis(values, -1, 1)
+        share = sum(part.exact for part in found) / max(1, sum(len(part.values) for part in found))
+        return soft_mean(raw) if settings.fine else raw, min(share, 1.0), max(part.error for part in found)
 
     def encode_frames(self, at: Callable[[np.ndarray], np.ndarray], frame_count: int) -> np.ndarray:
         """Descriptors of a video's positions from frames at hand: float32 (P, D).
@@ -167,6 +192,20 @@ class Explainer:
         labels = {name: stream.spec.labels for name, stream in self.bundle.streams.items()}
         row, streams = positions.mean(axis=0), self.captioner.config.streams
         return concept_effects(self.scorer, row, query.token_ids, streams, labels)
+
+
+def in_groups(parts: Iterable[np.ndarray], most: int, progress: Progress | None = None) -> Iterator[np.ndarray]:
+    """Parts joined to arrays of at most `most` rows (of one part where that alone is longer)."""
+    waiting: list[np.ndarray] = []
+    for part in parts:
+        if waiting and sum(map(len, waiting)) + len(part) > most:
+            yield np.concatenate(waiting)
+            waiting = []
+        waiting.append(part)
+        if progress is not None:
+            progress(len(part))
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def explain_video(

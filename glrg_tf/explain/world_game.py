@@ -21,7 +21,7 @@ from glrg_tf.data.world.truth import Truth, load_truth
 from glrg_tf.errors import AnnotationError
 from glrg_tf.explain.captioners import Captioner
 from glrg_tf.explain.cells import Others
-from glrg_tf.explain.explanation import ExplainSettings
+from glrg_tf.explain.explanation import TOLERANCE, ExplainSettings
 from glrg_tf.explain.normalise import time_mass
 from glrg_tf.explain.pointing_game import Phrase, Play, Score, play, score
 from glrg_tf.explain.query import Query, parse_query
@@ -44,6 +44,7 @@ class GameSettings:
     sigma: float = 0.0  # smoothing over cells
     pairs: int = 40  # clips cut together for the question "when"
     fine: bool = False  # cells at half steps (cells.py)
+    tolerance: float = TOLERANCE  # nats, of the cells that are not scored one by one (landmarks.py)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,7 @@ def play_clip(explainer: Explainer, video: Path, clip: Truth, settings: GameSett
     positions = explainer.encode_frames(frames.at, frames.decoded)
     query = parse_query(clip.caption, explainer.captioner.vocabulary)
     shown = np.unique(np.minimum(wanted, frames.decoded - 1))
-    how = ExplainSettings(mode=settings.mode, others=settings.others, fine=settings.fine)
+    how = ExplainSettings(mode=settings.mode, others=settings.others, fine=settings.fine, tolerance=settings.tolerance)
     raw = explainer.score_frames(frames.at(shown), positions, query, how)
     plays: tuple[list[Play], list[Play]] = ([], [])
     for maps, frame in zip(raw, shown, strict=True):
