@@ -13,8 +13,7 @@ from typing import Any
 
 from glrg_tf.errors import ConfigError, DataError
 from glrg_tf.io import documents
-from glrg_tf.recap.hierarchy import CLIP, VIDEO
-from glrg_tf.recap.journal import known_level
+from glrg_tf.recap.hierarchy import CLIP, LEVELS, VIDEO
 from glrg_tf.recap.markdown import edited_lines
 from glrg_tf.recap.timeline import FORMAT, LEVEL_KEYS, USER, check_of, one_line
 
@@ -95,7 +94,7 @@ def _of_json(value: Any, path: Path, lost: bool) -> Iterator[tuple[str, int, str
         text = _text(row, where)
         level = row.get("level", CLIP)
         unknown = sorted(set(row) - {"level", "index", "text"})
-        if unknown or not known_level(level) or not isinstance(row.get("index", 0 if level == VIDEO else None), int):
+        if unknown or level not in LEVELS or not isinstance(row.get("index", 0 if level == VIDEO else None), int):
             raise DataError('an edit is {"level", "index", "text"}', where=where, remedy=_REMEDY)
         yield level, _index(row, 0), text, where
 

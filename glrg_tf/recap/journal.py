@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from glrg_tf.errors import ConfigError
 from glrg_tf.io import atomic, documents
-from glrg_tf.recap.hierarchy import LEVELS
 from glrg_tf.recap.log import Log, sync
 
 FOLDER, HEADER = "journal", "header.json"
@@ -198,11 +197,6 @@ def sha256_of(*parts: bytes | str | NDArray[Any]) -> str:
         total.update(len(data).to_bytes(8, "little"))
         total.update(data)
     return total.hexdigest()
-
-
-def known_level(level: object) -> bool:
-    """Whether `level` is the name of one."""
-    return isinstance(level, str) and level in LEVELS
 
 
 def _digest(data: bytes) -> str:
