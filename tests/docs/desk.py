@@ -44,6 +44,8 @@ def prepare(root: pathlib.Path) -> pathlib.Path:
         shutil.copy(clips[1], desk / name)
     _tables(desk)
     _release(root)
+    shutil.copytree(desk / "clips", root / "shared" / "data" / "clips")
+    shutil.copy(desk / "clips.json", root / "shared" / "data" / "clips")
     materials.write(desk)
     materials.programs(root / "bin")
     shutil.copytree(PRESET, desk / "runs" / "mine")

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from tests.docs.pages import ROOT
+
 
 class Rule(NamedTuple):
     """What holds for the commands of a page that match."""
@@ -65,6 +67,7 @@ SLOW = (
     Rule(D + r"release-bridge\.md", r"glrg", "a made-up release: downloaded, converted, captioned, scored"),
     Rule(D + r"(explain|long-video|backbones)\.md", r"python:", "half a minute"),
     Rule(D + r"backbones\.md", r"glrg convert", "half a minute"),
+    Rule(D + r"command-line\.md", r"glrg|mkdir", "half a minute"),
     Rule(D + r"recap\.md", r"glrg data import stories", "after rendering"),
     Rule(D + r"distributed\.md", r"W=|HOSTS=", "two processes each"),
     Rule(D + r"serving\.md", r"cd |python |curl ", "a server each"),
@@ -78,7 +81,7 @@ SMALL: dict[str, tuple[str, ...]] = {
         *("--seeds", "1", "--epochs", "1", "--jobs", "2"),
         *("--set", "train.batch_size=4", "--set", "model.hidden_size=16"),
     ),
-    "glrg bench": ("--vocabulary", "200", "--pairs", "1", "=--requests", "50"),
+    "glrg bench": ("--vocabulary", "2000", "--pairs", "1", "=--requests", "50"),
     "glrg world": ("--clips", "10", "=--stories", "4", "=--minutes", "0.5", "=--segment-seconds", "12"),
     "glrg recap train": ("--steps", "2"),
     "glrg recap pseudo": ("--steps", "30"),
@@ -113,7 +116,8 @@ INSTEAD: tuple[tuple[str, str, str], ...] = (
     ("docs/distributed.md", r"s/\$/:12345/", r"1s/$/:12351/;2s/$/:12352/"),  # both nodes are this machine
     ("docs/distributed.md", r"--data data/msrvtt", r"--phases dxe --data data/msrvtt"),
     ("docs/explain.md", "video7", "world00000"),
-    ("docs/gpu.md", "--out portable", "--out portable --vocabulary 50 --videos 2"),
+    ("docs/export.md", "export/runtimes/caption.c", str(ROOT / "export/runtimes/caption.c")),
+    ("docs/gpu.md", "--out portable", "--out portable --vocabulary 2000 --videos 2"),
     ("docs/long-video.md", "runs/recap", "world-nano"),
     ("docs/quick-start.md", "glrg demo", "glrg demo --quick --clips 30"),
     ("docs/performance.md", "COMMAND", "true"),
@@ -154,6 +158,7 @@ CALLED: dict[str, dict[str, str]] = {
 # page -> commands that come before its first one, when the long ones are run.
 BEFORE: dict[str, tuple[str, ...]] = {
     "docs/backbones.md": ("python -m tests.docs.materials resnet18",),
+    "docs/explain.md": ("glrg extract clips/ --per-position --out features.h5 --encoder runs/encoder",),
     "docs/extraction.md": ("python -m tests.docs.materials classifier",),
     "docs/glrg-plus.md": ("glrg train --data data/msrvtt --out runs/a --recipe dxe",),
     "docs/long-video.md": (
