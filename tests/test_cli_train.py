@@ -86,7 +86,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(dataset, capsys, tmp_path):
     [
         (["--set", "train.learnin_rate=1"], 2, "train.learning_rate"),
         (["--set", "train.learning_rate"], 2, "key=value"),
-        (["--set", "train.learning_rate=fast"], 2, "float"),
+        (["--set", "train.learning_rate=fast"], 2, "wants a number"),
         (["--set", "dr.baseline=b3"], 2, "one of: b1, b2"),
         (["--recipe", "glrq"], 2, "did you mean 'glrg'"),
         (["--phases", "xe,dx"], 2, "did you mean"),
