@@ -82,6 +82,8 @@ def look_at(
     # One thread, as in extraction: a product that is split over threads may differ in its last bit.
     with _opened(limits, settings.isolated) as opened, threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
         reader = _AlsoFrames(opened, path, bundle.plan, settings if network is not None else None)
+        if settings.isolated and network is not None:  # a child answers one question at a time: ask this one first
+            reader.rate = opened.probe(path).frame_rate
         clips = read_clips(item, plan, reader)
         if reader.guessed_wrong:
             clips = read_clips(item, plan, reader)
@@ -148,24 +150,24 @@ class _AlsoFrames:
 
     def __init__(self, reader: FrameReader, path: Path, plan: FramePlan, settings: ExplainSettings | None) -> None:
         self._reader, self._path, self._plan, self._settings = reader, path, plan, settings
-        self._rate: float | None = None
+        self.rate: float | None = None  # frames a second
         self.frames: Frames
 
     def further(self, count: int) -> np.ndarray:
         """The frames whose cells are asked of a video of `count` frames, int64 (F,)."""
         if self._settings is None:
             return np.zeros(0, np.int64)
-        if self._rate is None:
+        if self.rate is None:
             guess = looked_at(self._plan, count, _USUAL_RATE, self._settings)
             if np.array_equal(guess, np.unique(self._plan.keyframes(count))):
                 return guess
-            self._rate = self._reader.probe(self._path).frame_rate
-        return looked_at(self._plan, count, self._rate, self._settings)
+            self.rate = self._reader.probe(self._path).frame_rate
+        return looked_at(self._plan, count, self.rate, self._settings)
 
     @property
     def guessed_wrong(self) -> bool:
         """Whether the file has another rate, with which other frames are asked: then it must be read again."""
-        guess, self._rate = self.further(self.frames.decoded), self.frames.probe.frame_rate
+        guess, self.rate = self.further(self.frames.decoded), self.frames.probe.frame_rate
         return not np.array_equal(guess, self.further(self.frames.decoded))
 
     def read(self, path: Path, select: Callable[[int], np.ndarray], max_side: int) -> Frames:
