@@ -44,10 +44,11 @@ def main() -> None:
     parser.add_argument("--job", help="SETTING-SEED")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--rows", default="", help="streams that rows are made of (default: all)")
+    parser.add_argument("--reader", choices=("words", "queries"), default="words", help="how lower texts are read")
     parser.add_argument("--steps", type=int, nargs=3, default=STEPS)
     args = parser.parse_args()
     streams = tuple(name for name in args.rows.split(",") if name)
-    study = Study(args.work, args.work / args.study, streams, tuple(args.steps))
+    study = Study(args.work, args.work / args.study, streams, tuple(args.steps), args.reader)
     jobs = [args.job] if args.job else [f"{setting}-{seed}" for seed in SEEDS for setting in SETTINGS]
     for job in [] if args.table else jobs:
         setting, _, seed = job.partition("-")
@@ -65,6 +66,7 @@ class Study:
     folder: Path
     row_streams: tuple[str, ...]
     steps: tuple[int, ...]
+    reader: str
 
     def run(self, setting: str, seed: int) -> None:
         """Trains and scores one setting, unless that has been done."""
@@ -90,7 +92,7 @@ class Study:
         from training.recap_config import RecapTraining
 
         run = self.folder / f"{setting}-{seed}"
-        model = dataclasses.replace(NANO, width=WIDTH, max_words=(20, 32, 56))
+        model = dataclasses.replace(NANO, width=WIDTH, max_words=(20, 32, 56), text_reader=self.reader)
         if setting in ("video", "text"):
             model = dataclasses.replace(model, inputs=setting)
         chosen = RecapTraining(
