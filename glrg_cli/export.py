@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from glrg_cli.common import Console
+from glrg_cli.encoders import open_encoder
 from glrg_cli.parser import add_selection, integer
 from glrg_tf.errors import ConfigError
 
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beam", type=integer(1), metavar="K", help="hypotheses kept (default: the captioner's)")
     add_selection(parser)
     parser.add_argument("--with-encoder", action="store_true", help="caption frames too: encoders in the same graph")
-    parser.add_argument("--encoder", metavar="ENC", help="encoder folder (default: the captioner's own)")
+    told = "encoder folder or config, or a captioner that carries one (default: the captioner's own)"
+    parser.add_argument("--encoder", metavar="ENC", help=told)
     parser.add_argument(
         "--quantize",
         default="",
@@ -81,9 +83,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         captioner.decoding = dataclasses.replace(captioner.decoding, selection=args.selection)
         captioner.check_selection(captioner.decoding)
     if args.encoder:
-        from glrg_tf.encoders.bundle import EncoderBundle
-
-        captioner.encoders = EncoderBundle.load(args.encoder)
+        captioner.encoders = open_encoder(args.encoder)
     split = open_split(dataset, args.split, captioner.config) if dataset is not None else None
 
     frames = (

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from glrg_cli.common import Console
+from glrg_cli.encoders import open_encoder
 from glrg_cli.parser import integer
 from glrg_tf.errors import ConfigError
 
@@ -47,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=integer(0, 65535), default=8501, metavar="N", help="0: any free (default: 8501)")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: 127.0.0.1)")
-    parser.add_argument("--encoder", metavar="ENC", help="encoder folder that reads the videos")
+    told = "what reads the videos: encoder folder or config, or a captioner that carries one"
+    parser.add_argument("--encoder", metavar="ENC", help=told)
     parser.add_argument("--beam", type=integer(1, 50), metavar="K", help="hypotheses kept (default: the captioner's)")
     parser.add_argument("--name", default="captioner", help="model name in the paths (default: captioner)")
     parser.add_argument("--no-page", action="store_true", help="only the interface for programs")
@@ -137,9 +139,7 @@ def _load(args: argparse.Namespace, settings: ServeSettings) -> tuple[GraphEngin
 def _video_reader(captioner: Any, args: argparse.Namespace, settings: ServeSettings) -> EncoderReader | None:
     """What reads video files: the captioner's encoders, or those named; None where there are none."""
     if args.encoder:
-        from glrg_tf.encoders.bundle import EncoderBundle
-
-        captioner.encoders = EncoderBundle.load(args.encoder)
+        captioner.encoders = open_encoder(args.encoder)
     if captioner.encoders is None:
         return None
     from export.serving.videos import EncoderReader
