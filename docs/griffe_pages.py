@@ -1,6 +1,6 @@
 """For the API pages (mkdocs.yml names this file): what our docstrings leave to the reader's eye is marked for the page.
 
-Examples and tables drawn with blanks become code blocks; the comment beside a setting becomes its description.
+Examples and tables drawn with blanks become code blocks, lists lists; the comment beside a setting its description.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import griffe
 _EXAMPLE = re.compile(r"^( *)Example:\n((?:\1 +\S.*\n?|\s*\n)+)", re.MULTILINE)
 _COLUMNS = re.compile(r"\S {2,}\S")  # two words a wide gap apart: a drawn table
 _TAG = re.compile(r"`[^`\n]*`|<\w+>")  # a word of ours (<end>), unless it is marked as code already
+_BEFORE_LIST = re.compile(r"^((?!- |\s|```).+)\n(?=- )", re.MULTILINE)
 _COMMENT = re.compile(r"^[^#\"']*(?:(?:\"[^\"]*\"|'[^']*')[^#\"']*)*#\s*(.+)$")
 
 
@@ -24,6 +25,7 @@ class ReadablePages(griffe.Extension):
         """Changes the docstring of one module, class or function."""
         if obj.docstring is not None:
             text = _EXAMPLE.sub(_fenced, _TAG.sub(_shown, obj.docstring.value))
+            text = _BEFORE_LIST.sub(r"\1\n\n", text)  # without the empty line it would be no list
             obj.docstring.value = "\n\n".join(_drawn(paragraph) for paragraph in text.split("\n\n"))
 
     def on_attribute(self, *, attr: griffe.Attribute, **_: Any) -> None:
