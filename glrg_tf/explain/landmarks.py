@@ -67,7 +67,10 @@ def score_by_landmarks(score: Score, cells: np.ndarray, tolerance: float) -> Sco
             error = 0.0  # every cell equals a landmark
             break
         if len(chosen) + len(further) > _MOST * len(cells):
-            return Scored(score(cells), len(cells) + len(chosen), 0.0)
+            rest = np.setdiff1d(np.arange(len(cells)), chosen)
+            whole = np.empty((len(cells), values.shape[1]), np.float32)
+            whole[chosen], whole[rest] = values, score(cells[rest])
+            return Scored(whole, len(cells), 0.0)
         found = score(cells[further])
         error = float(
             np.percentile(np.abs(from_odds(surface(spread.points[further])) - found).max(axis=1), _PERCENTILE)

@@ -172,7 +172,7 @@ class Explainer:
             values = values - self.scorer.log_probs(positions[None], query.token_ids)[0]
         raw = np.moveaxis(values, -1, 1)
         share = sum(part.exact for part in found) / max(1, sum(len(part.values) for part in found))
-        return soft_mean(raw) if settings.fine else raw, min(share, 1.0), max(part.error for part in found)
+        return soft_mean(raw) if settings.fine else raw, share, max(part.error for part in found)
 
     def encode_frames(self, at: Callable[[np.ndarray], np.ndarray], frame_count: int) -> np.ndarray:
         """Descriptors of a video's positions from frames at hand: float32 (P, D).
