@@ -85,7 +85,7 @@ def look_at(
         if settings.isolated and network is not None:  # a child answers one question at a time: ask this one first
             reader.rate = opened.probe(path).frame_rate
         clips = read_clips(item, plan, reader)
-        if reader.guessed_wrong:
+        if reader.learns_another_rate():
             clips = read_clips(item, plan, reader)
         values, read = _read(network, plan, clips) if network is not None else ({}, None)
         rest = dataclasses.replace(plan, needs=tuple(need for need in plan.needs if need.name not in values))
@@ -164,9 +164,8 @@ class _AlsoFrames:
             self.rate = self._reader.probe(self._path).frame_rate
         return looked_at(self._plan, count, self.rate, self._settings)
 
-    @property
-    def guessed_wrong(self) -> bool:
-        """Whether the file has another rate, with which other frames are asked: then it must be read again."""
+    def learns_another_rate(self) -> bool:
+        """Takes the rate of the file that was read; whether other frames are asked by it, and must be read again."""
         guess, self.rate = self.further(self.frames.decoded), self.frames.probe.frame_rate
         return not np.array_equal(guess, self.further(self.frames.decoded))
 
