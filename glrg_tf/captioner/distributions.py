@@ -13,8 +13,8 @@ import tensorflow as tf
 from glrg_tf.captioner.decoder import DecoderWeights
 
 BLOCK = 32  # words summed together by `draw`; also what the vocabulary is padded to, which matrix products like
-_WIDE = 512
-_LITTLE = 0.02
+_WIDE = 512  # words, a multiple that the product over words likes better still
+_LITTLE = 0.02  # share of the vocabulary that may be added for it
 _IMPOSSIBLE = -1e30  # logit of the words that pad the vocabulary
 _TINY = 1e-30  # probabilities above it have an exact logarithm
 

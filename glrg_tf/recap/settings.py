@@ -77,7 +77,7 @@ class RecapConfig:
 
     def reads_text(self, level: str) -> bool:
         """Whether the texts below take part at a level."""
-        return level != CLIP and self.inputs != "video" and self.text_queries > 0
+        return level != CLIP and self.has_text
 
     @property
     def has_video(self) -> bool:
