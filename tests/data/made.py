@@ -10,6 +10,33 @@ import h5py
 import numpy as np
 
 WIDTH = 1700
+HIREST = {
+    "Make  Tea": {
+        "a.mp4": {
+            "relevant": True,
+            "clip": True,
+            "v_duration": 60.5,
+            "bounds": [5, 50],
+            "steps": [
+                {"index": 0, "heading": "boil water ", "absolute_bounds": [5, 20]},
+                {"index": 1, "heading": "add leaves", "absolute_bounds": [30, 30]},
+            ],
+        },
+        "b.mp4": {"relevant": True, "clip": False, "v_duration": 10, "bounds": [0, 0], "steps": []},
+    }
+}
+YOUCOOK = {
+    "database": {
+        "x": {
+            "duration": 100.0,
+            "subset": "validation",
+            "recipe_type": "113",
+            "annotations": [{"segment": [10, 20], "id": 0, "sentence": "spread butter"}],
+            "video_url": "https://example.org",
+        }
+    }
+}
+SUMMARY = {"vid": "v1", "start_sec": 0, "end_sec": 400, "video_summary": "C spent a day at home."}
 
 
 def release_features(path: pathlib.Path, ids: list[str] | None, rows: int | None = None, **changes: Any) -> np.ndarray:

@@ -17,32 +17,6 @@ from glrg_tf.data.levels import LevelText, LevelTexts, collected
 from glrg_tf.errors import AnnotationError, GlrgError
 from tests.data import made
 
-HIREST = {
-    "Make  Tea": {
-        "a.mp4": {
-            "relevant": True,
-            "clip": True,
-            "v_duration": 60.5,
-            "bounds": [5, 50],
-            "steps": [
-                {"index": 0, "heading": "boil water ", "absolute_bounds": [5, 20]},
-                {"index": 1, "heading": "add leaves", "absolute_bounds": [30, 30]},
-            ],
-        },
-        "b.mp4": {"relevant": True, "clip": False, "v_duration": 10, "bounds": [0, 0], "steps": []},
-    }
-}
-YOUCOOK = {
-    "database": {
-        "x": {
-            "duration": 100.0,
-            "subset": "validation",
-            "recipe_type": "113",
-            "annotations": [{"segment": [10, 20], "id": 0, "sentence": "spread butter"}],
-            "video_url": "https://example.org",
-        }
-    }
-}
 SEGMENT = {
     "vid": "v1",
     "start_sec": 0,
@@ -52,7 +26,6 @@ SEGMENT = {
     "segment_description": "C was at home.",
     "sid": "v1_0",
 }
-SUMMARY = {"vid": "v1", "start_sec": 0, "end_sec": 400, "video_summary": "C spent a day at home."}
 
 
 def imported(out: pathlib.Path, name: str, *files: pathlib.Path, **options: Any) -> tuple[CaptionDataset, list[str]]:
@@ -70,7 +43,7 @@ def write_pickle(path: pathlib.Path, value: Any) -> pathlib.Path:
 
 
 def test_hirest(tmp_path):
-    file = made.write_json(tmp_path / "all_data_train.json", HIREST)
+    file = made.write_json(tmp_path / "all_data_train.json", made.HIREST)
     dataset, notes = imported(tmp_path / "d", "hirest", file)
     assert levels_of(dataset) == {
         "a": LevelTexts(
@@ -85,7 +58,7 @@ def test_hirest(tmp_path):
 
 
 def test_youcook2_with_and_without_names(tmp_path):
-    file = made.write_json(tmp_path / "yc2.json", YOUCOOK)
+    file = made.write_json(tmp_path / "yc2.json", made.YOUCOOK)
     dataset, notes = imported(tmp_path / "a", "youcook2", file)
     (record,) = dataset.records()
     assert (record.split, record.captions, record.category) == ("val", ("spread butter",), "113")
@@ -108,9 +81,9 @@ def test_ego4d_hcap(tmp_path, monkeypatch):
     made.write_json(
         tmp_path / "videos_train.json",
         [
-            SUMMARY | {"segment_descriptions": timed},
-            SUMMARY | {"video_summary": "A day.", "segment_descriptions_pred": ["first.", "then."]},
-            SUMMARY | {"vid": "v3", "segment_descriptions": "['C cooked.']", "version": "v1"},
+            made.SUMMARY | {"segment_descriptions": timed},
+            made.SUMMARY | {"video_summary": "A day.", "segment_descriptions_pred": ["first.", "then."]},
+            made.SUMMARY | {"vid": "v3", "segment_descriptions": "['C cooked.']", "version": "v1"},
         ],
     )
     made.write_json(tmp_path / "other.json", {"a": 1})
@@ -143,7 +116,7 @@ def test_ego4d_hcap(tmp_path, monkeypatch):
 
 def test_one_video_in_two_splits_is_refused(tmp_path):
     train = write_pickle(tmp_path / "segments_train.pkl", [SEGMENT])
-    val = made.write_json(tmp_path / "videos_val.json", [SUMMARY])
+    val = made.write_json(tmp_path / "videos_val.json", [made.SUMMARY])
     with pytest.raises(AnnotationError, match="is in 'train' and in 'val'"):
         imported(tmp_path / "d", "ego4d-hcap", train, val)
     assert not (tmp_path / "d").exists()
@@ -190,7 +163,7 @@ class Gadget:
         ([{"vid": "v"}], "neither a clip"),
         ([SEGMENT | {"captions_gt": 3}], "not a list"),
         ([SEGMENT | {"start_sec": "0"}], "'start_sec' is str"),
-        ([SUMMARY | {"segment_descriptions": [3]}], "expected .video id"),
+        ([made.SUMMARY | {"segment_descriptions": [3]}], "expected .video id"),
     ],
 )
 def test_bad_records_are_refused(tmp_path, capsys, value, message):
@@ -204,7 +177,7 @@ def test_bad_records_are_refused(tmp_path, capsys, value, message):
 @pytest.mark.parametrize("name", ["hirest", "youcook2", "ego4d-hcap", "activitynet-paragraphs"])
 def test_damaged_files_end_in_an_import_or_a_refusal(tmp_path, name):
     events = {"v_a": {"duration": 10, "timestamps": [[0, 4.5], [2, 9]], "sentences": ["One.", "Two."]}}
-    formats = {"hirest": HIREST, "youcook2": YOUCOOK, "ego4d-hcap": [SEGMENT, SUMMARY, ["v", 0, 1, "a"]]}
+    formats = {"hirest": made.HIREST, "youcook2": made.YOUCOOK, "ego4d-hcap": [SEGMENT, made.SUMMARY, ["v", 0, 1, "a"]]}
     data = json.dumps((formats | {"activitynet-paragraphs": events})[name]).encode()
     chance = random.Random(name)
     for number in range(120):

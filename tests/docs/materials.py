@@ -20,35 +20,16 @@ from tests.io.torch_files import write_zip
 from tests.recap.made_recap import make_dataset
 
 EVENT_VIDEOS = ("v_QOlSCBRmfWY", "v_BNZf90PLJ0", "v_j3QSVhAhDc", "v_made_up_one", "v_made_up_two")
-HIREST = {
-    "Make Tea": {
-        "a.mp4": {
-            "relevant": True,
-            "clip": True,
-            "v_duration": 60.5,
-            "bounds": [5, 50],
-            "steps": [{"index": 0, "heading": "boil water", "absolute_bounds": [5, 20]}],
-        }
-    }
-}
-YOUCOOK = {
-    "duration": 100.0,
-    "subset": "validation",
-    "recipe_type": "113",
-    "annotations": [{"segment": [10, 20], "id": 0, "sentence": "spread butter"}],
-    "video_url": "https://example.org",
-}
-SUMMARY = {"vid": "v1", "start_sec": 0, "end_sec": 400, "video_summary": "C spent a day at home."}
 
 
 def write(desk: pathlib.Path) -> None:
     """Writes all of them into `desk`, in the places the pages name."""
     rng = np.random.default_rng(0)
     _events(desk, rng)
-    made.write_json(desk / "hirest_all_data_train.json", HIREST)
-    made.write_json(desk / "hirest_all_data_val.json", {"Make Soup": {"b.mp4": HIREST["Make Tea"]["a.mp4"]}})
-    made.write_json(desk / "yc2_annotations_trainval.json", {"database": {"x": YOUCOOK}})
-    made.write_json(desk / "Ego4D_HCap" / "videos_train.json", [SUMMARY])
+    made.write_json(desk / "hirest_all_data_train.json", made.HIREST)
+    made.write_json(desk / "hirest_all_data_val.json", {"Make Soup": {"b.mp4": made.HIREST["Make  Tea"]["a.mp4"]}})
+    made.write_json(desk / "yc2_annotations_trainval.json", made.YOUCOOK)
+    made.write_json(desk / "Ego4D_HCap" / "videos_train.json", [made.SUMMARY])
     with h5py.File(desk / "msvd_test_sem_tag_res.h5", "w") as file:
         file["feats"] = rng.random((670, 1300), np.float32)
     np.save(desk / "features.npy", rng.random((2, 1700), np.float32))
